@@ -1,0 +1,28 @@
+//! Every bound of the broker that is not a configuration key, with the relations between them.
+//!
+//! Whatever grows has its limit here.
+
+/// Cores of one process; a [`ShardId`](super::ids::ShardId) is a `u16`, and the mesh has a queue for each pair.
+pub const CORES_MAX: usize = 256;
+
+/// Messages waiting in one direction between two cores. A full queue is answered, never awaited.
+pub const MESH_QUEUE_MESSAGES_MAX: usize = 1024;
+
+/// Bytes of one slice of a sendfile before other connections have their turn.
+pub const SENDFILE_SLICE_BYTES_MAX: u32 = 256 * 1024;
+
+/// Reads of at most this many bytes are copied, larger ones leave by sendfile (measured crossover: 16 to 32 KiB).
+pub const FETCH_COPY_BYTES_MAX: u32 = 32 * 1024;
+
+/// Bytes of all provided receive buffers of a core; near the size of an L2 cache, or bulk receives become slow.
+pub const RECEIVE_BUFFERS_BYTES: usize = 2 * 1024 * 1024;
+
+/// Batches remembered for each producer of a partition, so that repeats are known (Kafka: `ProducerStateEntry`).
+pub const PRODUCER_BATCHES_RETAINED: usize = 5;
+
+/// Bytes of a topic name (Kafka: `Topic.MAX_NAME_LENGTH`).
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+
+const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
+const _: () = assert!(CORES_MAX <= u16::MAX as usize);
+const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());

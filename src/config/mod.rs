@@ -1,0 +1,1 @@
+//! The table of configuration properties, and what is read by it.

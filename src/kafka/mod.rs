@@ -1,0 +1,1 @@
+//! Speaks the Kafka protocol: sessions, the router, one handler for each API.

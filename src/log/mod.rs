@@ -1,0 +1,1 @@
+//! What the log of a partition is, as pure decisions: offsets, segments, indexes, plans.

@@ -1,0 +1,1 @@
+//! Metadata records, the immutable image, the embedded controller: pure.

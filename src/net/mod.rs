@@ -1,0 +1,1 @@
+//! Listeners, connections, framing, answers in order. Knows no Kafka.

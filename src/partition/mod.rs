@@ -1,0 +1,1 @@
+//! One hosted replica: log, storage and watermarks under one owner.

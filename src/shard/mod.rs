@@ -1,0 +1,1 @@
+//! One core: what it owns, the messages between cores, placement, waiting requests.

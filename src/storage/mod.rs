@@ -1,0 +1,1 @@
+//! Executes the plans of `log` on files.
