@@ -1,1 +1,38 @@
 //! Record batches, format v2: what a batch is, whether it is valid, what is in it.
+//!
+//! Owns the layout of a batch, the checks a producer's batch must pass, the codecs, and the building of batches. Does no I/O, reads
+//! no clock, and knows neither logs nor requests: everything is a function of bytes and values that are passed in.
+//!
+//! Invariants:
+//! - Bytes are hostile. No function panics on any input, and none allocates by a length it has not checked: what a compressed batch
+//!   may expand to is bounded by the [`Decompressor`] that is passed in.
+//! - A batch is looked at in place; its records are copied only by decompression. A batch that passed [`validate`] is stored as
+//!   it came, its first 61 bytes apart ([`Assignment`]).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `header` | the 61 bytes before the records, and what the broker writes into them |
+//! | `batch` | one batch in a buffer, several batches in a buffer |
+//! | `validate` | the checks on a producer's batch, `walk` the pass over its records |
+//! | `iterate` | records, lazily |
+//! | `build` | new batches; `control` the markers in control batches |
+//! | `codec` | gzip, snappy, lz4, zstd |
+//! | `varint` | variable-length integers |
+
+#![deny(clippy::indexing_slicing)]
+
+pub mod batch;
+pub mod build;
+pub mod codec;
+pub mod error;
+pub mod header;
+pub mod validate;
+pub mod varint;
+mod walk;
+
+pub use batch::{BatchView, Batches};
+pub use build::{BatchBuilder, ProducerStamp, Record, RecordHeader};
+pub use codec::Decompressor;
+pub use error::{BatchError, Corruption, Invalidity, RecordFault};
+pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
+pub use validate::{Rules, Validated, validate};

@@ -1,0 +1,233 @@
+//! The checks on a producer's batch, in Kafka's order.
+//!
+//! Sources: `ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`, `LogValidator`. Two rules are stricter than
+//! there, because the batch is stored as it came: offset deltas count from 0 without a gap (Kafka writes a compressed batch anew, and
+//! stores others with the gap), and a record is exactly as long as it says (Kafka does not look in compressed batches).
+
+use crate::base::ids::LeaderEpoch;
+use crate::base::offset::Offset;
+use crate::base::time::TimestampMs;
+
+use super::batch::BatchView;
+use super::codec::Decompressor;
+use super::error::{BatchError, Invalidity, RecordError, RecordErrors, RecordFault, RecordRefusal};
+use super::header::{Assignment, BatchHeader, Compression, TimestampType};
+use super::walk::{SliceSource, Source, walk_record};
+
+/// What a topic and a request demand of a batch.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Bytes of a batch (`max.message.bytes`).
+    pub batch_bytes_max: usize,
+    /// Whether each record must have a key (`cleanup.policy` contains `compact`).
+    pub key_required: bool,
+    /// `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// How far a record's timestamp may lie in the past (`message.timestamp.before.max.ms`).
+    pub timestamp_before_max_ms: i64,
+    /// How far a record's timestamp may lie in the future (`message.timestamp.after.max.ms`).
+    pub timestamp_after_max_ms: i64,
+    /// The time of the append.
+    pub now: TimestampMs,
+    /// Whether the version of the request knows zstd (7 and later).
+    pub zstd_allowed: bool,
+}
+
+/// What is known of a batch that passed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validated {
+    /// At least 1.
+    pub record_count: i32,
+    /// Number of records less 1.
+    pub last_offset_delta: i32,
+    /// As the topic counts it: the greatest of the records, or the time of the append.
+    pub max_timestamp: TimestampMs,
+    /// The first record with this timestamp.
+    pub offset_delta_of_max_timestamp: i32,
+    /// The topic's.
+    pub timestamp_type: TimestampType,
+}
+
+impl Validated {
+    /// What is written into the header of this batch when it is appended at `base_offset`.
+    #[must_use]
+    pub fn assignment(&self, base_offset: Offset, leader_epoch: LeaderEpoch) -> Assignment {
+        Assignment {
+            base_offset,
+            leader_epoch,
+            timestamp_type: self.timestamp_type,
+            max_timestamp: self.max_timestamp,
+        }
+    }
+}
+
+/// Checks a batch from a client as Apache Kafka does before it appends it.
+///
+/// # Errors
+/// The first rule of the batch that is broken; rules of single records are collected over all of them.
+pub fn validate(
+    batch: &BatchView<'_>,
+    rules: &Rules,
+    _decompressor: &mut Decompressor,
+) -> Result<Validated, BatchError> {
+    let compression = check_header(batch, rules)?;
+    let mut walk = Walk::new(*batch.header(), rules);
+    match compression {
+        Compression::None => walk.run(SliceSource::new(batch.record_bytes()))?,
+        Compression::Gzip | Compression::Snappy | Compression::Lz4 | Compression::Zstd => {
+            return Err(Invalidity::Record {
+                index: 0,
+                fault: RecordFault::Compressed,
+            }
+            .into());
+        }
+    }
+    walk.finish()
+}
+
+/// All checks that do not look at records.
+fn check_header(batch: &BatchView<'_>, rules: &Rules) -> Result<Compression, BatchError> {
+    let header = batch.header();
+    let Some(compression) = header.attributes.compression() else {
+        let bits = header.attributes.0 & 0x07;
+        return Err(Invalidity::UnknownCompression { bits }.into());
+    };
+    if compression == Compression::Zstd && !rules.zstd_allowed {
+        return Err(BatchError::UnsupportedCompression);
+    }
+    if header.base_offset != Offset::ZERO {
+        let base_offset = header.base_offset;
+        return Err(Invalidity::BaseOffset { base_offset }.into());
+    }
+    let bytes = batch.bytes().len();
+    if bytes > rules.batch_bytes_max {
+        let bytes_max = rules.batch_bytes_max;
+        return Err(BatchError::TooLarge { bytes, bytes_max });
+    }
+    batch.check_crc()?;
+    if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
+        return Err(Invalidity::Count {
+            record_count: header.record_count,
+            last_offset_delta: header.last_offset_delta,
+        }
+        .into());
+    }
+    if header.attributes.is_control() {
+        return Err(Invalidity::Control.into());
+    }
+    if header.has_producer_id() && header.base_sequence.0 < 0 {
+        return Err(Invalidity::Sequence {
+            producer_id: header.producer_id.0,
+            base_sequence: header.base_sequence.0,
+        }
+        .into());
+    }
+    Ok(compression)
+}
+
+/// The checks on records, one after another.
+struct Walk<'r> {
+    header: BatchHeader,
+    rules: &'r Rules,
+    /// Earliest and latest timestamp that the topic takes.
+    earliest: i64,
+    latest: i64,
+    max_timestamp: i64,
+    offset_delta_of_max_timestamp: i32,
+    errors: RecordErrors,
+}
+
+impl<'r> Walk<'r> {
+    fn new(header: BatchHeader, rules: &'r Rules) -> Self {
+        Self {
+            header,
+            rules,
+            earliest: rules.now.0.saturating_sub(rules.timestamp_before_max_ms),
+            latest: rules.now.0.saturating_add(rules.timestamp_after_max_ms),
+            max_timestamp: TimestampMs::NONE.0,
+            offset_delta_of_max_timestamp: 0,
+            errors: RecordErrors::default(),
+        }
+    }
+
+    fn run<S: Source>(&mut self, mut source: S) -> Result<(), Invalidity> {
+        for index in 0..self.header.record_count {
+            self.check_record(&mut source, index)
+                .map_err(|fault| Invalidity::Record { index, fault })?;
+        }
+        match source.is_at_end() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(RecordFault::Trailing),
+            Err(fault) => Err(fault),
+        }
+        .map_err(|fault| Invalidity::Record {
+            index: self.header.last_offset_delta,
+            fault,
+        })
+    }
+
+    #[inline]
+    fn check_record<S: Source>(&mut self, source: &mut S, index: i32) -> Result<(), RecordFault> {
+        let record = walk_record(source)?;
+        if record.offset_delta != index {
+            return Err(RecordFault::OffsetDelta);
+        }
+        let timestamp = match self.header.attributes.timestamp_type() {
+            TimestampType::CreateTime => self.header.base_timestamp.0.wrapping_add(record.timestamp_delta),
+            TimestampType::LogAppendTime => self.header.max_timestamp.0,
+        };
+        if timestamp > self.max_timestamp {
+            self.max_timestamp = timestamp;
+            self.offset_delta_of_max_timestamp = index;
+        }
+        if self.rules.key_required && !record.has_key {
+            let reason = RecordRefusal::KeyMissing;
+            self.errors.push(RecordError { index, reason });
+        } else if let Some(reason) = self.timestamp_refusal(timestamp) {
+            self.errors.push(RecordError { index, reason });
+        }
+        Ok(())
+    }
+
+    /// A producer may send no timestamp, but may not speak for the broker's clock.
+    #[inline]
+    fn timestamp_refusal(&self, timestamp: i64) -> Option<RecordRefusal> {
+        if self.rules.timestamp_type == TimestampType::CreateTime && timestamp != TimestampMs::NONE.0 {
+            let is_in_range = self.earliest <= timestamp && timestamp <= self.latest;
+            return (!is_in_range).then_some(RecordRefusal::TimestampOutOfRange {
+                timestamp,
+                earliest: self.earliest,
+                latest: self.latest,
+            });
+        }
+        match self.header.attributes.timestamp_type() {
+            TimestampType::CreateTime => None,
+            TimestampType::LogAppendTime => Some(RecordRefusal::TimestampType),
+        }
+    }
+
+    fn finish(self) -> Result<Validated, BatchError> {
+        if self.errors.count > 0 {
+            let is_time = |error: &RecordError| error.reason != RecordRefusal::KeyMissing;
+            return Err(if self.errors.first.iter().any(is_time) {
+                BatchError::InvalidTimestamps(self.errors)
+            } else {
+                BatchError::InvalidRecords(self.errors)
+            });
+        }
+        let (max_timestamp, offset_delta_of_max_timestamp) = match self.rules.timestamp_type {
+            TimestampType::CreateTime => (TimestampMs(self.max_timestamp), self.offset_delta_of_max_timestamp),
+            TimestampType::LogAppendTime => (self.rules.now, 0),
+        };
+        Ok(Validated {
+            record_count: self.header.record_count,
+            last_offset_delta: self.header.last_offset_delta,
+            max_timestamp,
+            offset_delta_of_max_timestamp,
+            timestamp_type: self.rules.timestamp_type,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
