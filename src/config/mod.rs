@@ -1,1 +1,67 @@
-//! The table of configuration properties, and what is read by it.
+//! Configuration: one table of properties, and what a start makes of it.
+//!
+//! Owns the names, types, defaults and bounds of all keys ([`table`]), the order in which file, environment and command line win
+//! ([`source`]), and the typed, immutable structs that the broker reads ([`BrokerConfig`], [`TopicConfig`]).
+//! Pure: file contents, environment and host name are arguments.
+//!
+//! Invariants: every value in a [`Settings`] obeys its property's kind and rule; a key that is not in the table is in no `Settings`.
+
+mod broker;
+mod error;
+mod java_properties;
+mod listener;
+mod nearest;
+mod property;
+mod source;
+pub mod table;
+mod topic;
+mod value;
+
+use std::collections::BTreeMap;
+
+pub use broker::{BrokerConfig, SocketConfig};
+pub use error::{ConfigError, Origin, TopicConfigError};
+pub use listener::{Endpoint, Listener};
+pub use property::{Effect, Kind, Property, Rule, Update};
+pub use source::{File, Inputs, Setting, Settings};
+pub use topic::{Cleanup, Compression, TimestampType, TopicConfig};
+
+/// All that a start needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub broker: BrokerConfig,
+    /// The keys that were set, as they were written.
+    pub settings: Settings,
+    /// Sentences for the person who started the broker.
+    pub notices: Vec<String>,
+}
+
+impl Config {
+    /// Reads the configuration from all its sources.
+    ///
+    /// # Errors
+    ///
+    /// The first value that cannot stand: where it was set, and what is allowed.
+    pub fn load(inputs: &Inputs<'_>) -> Result<Self, ConfigError> {
+        let (settings, mut notices) = Settings::gather(inputs)?;
+        let broker = BrokerConfig::from_settings(&settings, inputs.host_name)?;
+        notices.extend(broker.notices());
+        Ok(Self {
+            broker,
+            settings,
+            notices,
+        })
+    }
+
+    /// The settings of a topic: its own `overrides`, for the rest those of the broker.
+    ///
+    /// # Errors
+    ///
+    /// The first override that is no topic key or not allowed.
+    pub fn topic(&self, overrides: &BTreeMap<String, String>) -> Result<TopicConfig, TopicConfigError> {
+        TopicConfig::effective(&self.settings, overrides)
+    }
+}
+
+#[cfg(test)]
+mod tests;

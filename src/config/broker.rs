@@ -1,0 +1,204 @@
+//! The broker's settings as typed values.
+
+use std::time::Duration;
+
+use super::error::{ConfigError, Origin};
+use super::listener::{Listener, Listeners};
+use super::source::{Settings, refusal};
+use super::table::broker_property;
+use super::topic::{Compression, TopicConfig};
+use super::value::Values;
+use crate::base::ids::NodeId;
+
+/// The settings of a node; they do not change while it runs.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    pub node_id: NodeId,
+    /// Told to clients, who then may read from a broker near them.
+    pub rack: Option<String>,
+    /// At least one; names and ports differ.
+    pub listeners: Vec<Listener>,
+    /// The name of one of `listeners`.
+    pub inter_broker_listener: String,
+    /// Names of controller listeners: accepted, not bound.
+    pub controller_listeners: Vec<String>,
+    pub sockets: SocketConfig,
+    /// At least one.
+    pub log_directories: Vec<String>,
+    /// Threads that own partitions; `None` is one for each CPU that this process may use.
+    pub core_count: Option<u16>,
+    /// Of a topic whose creator does not say.
+    pub partition_count: i32,
+    /// Of a topic whose creator does not say.
+    pub replication_factor: i16,
+    pub auto_create_topics: bool,
+    pub delete_topics: bool,
+    /// Upper bound of one answer to a fetch.
+    pub fetch_bytes_max: u32,
+    pub producer_id_expiration: Duration,
+    /// What a topic without settings of its own has.
+    pub topic_defaults: TopicConfig,
+}
+
+/// The settings of client connections.
+#[derive(Clone, Debug)]
+pub struct SocketConfig {
+    pub request_bytes_max: u32,
+    /// `None` leaves it to the system.
+    pub send_buffer_bytes: Option<u32>,
+    /// `None` leaves it to the system.
+    pub receive_buffer_bytes: Option<u32>,
+    pub backlog: u32,
+    pub connections_max: u32,
+    pub connections_per_address_max: u32,
+    /// `None` never closes a silent connection.
+    pub idle_max: Option<Duration>,
+    /// Requests in work at one time, of all connections of the process.
+    pub requests_in_work_max: u32,
+}
+
+impl BrokerConfig {
+    pub(super) fn from_settings(settings: &Settings, host_name: &str) -> Result<Self, ConfigError> {
+        let values = settings.values();
+        check_roles(settings, &values)?;
+        let Listeners {
+            client,
+            controller,
+            inter_broker,
+        } = Listeners::from_settings(settings, &values, host_name)?;
+        let topic_defaults = TopicConfig::effective(settings, &std::collections::BTreeMap::new()).map_err(|error| {
+            ConfigError::Syntax {
+                origin: Origin::Default,
+                problem: error.to_string(),
+            }
+        })?;
+        Ok(Self {
+            node_id: node_id(settings, &values)?,
+            rack: values.text("broker.rack").map(str::to_owned),
+            listeners: client,
+            inter_broker_listener: inter_broker,
+            controller_listeners: controller,
+            sockets: SocketConfig::from_values(&values),
+            log_directories: log_directories(settings, &values)?,
+            core_count: values
+                .whole_or_null("core.count")
+                .and_then(|count| u16::try_from(count).ok()),
+            partition_count: i32::try_from(values.whole("num.partitions")).unwrap_or(1),
+            replication_factor: replication_factor(settings, &values)?,
+            auto_create_topics: values.bool("auto.create.topics.enable"),
+            delete_topics: values.bool("delete.topic.enable"),
+            fetch_bytes_max: values.unsigned("fetch.max.bytes"),
+            producer_id_expiration: Duration::from_millis(values.unsigned("producer.id.expiration.ms").into()),
+            topic_defaults,
+        })
+    }
+
+    /// What a person should know about these settings.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if !self.controller_listeners.is_empty() {
+            let names = self.controller_listeners.join(", ");
+            notices.push(format!(
+                "the controller is inside this process: its listener {names} is accepted and not bound"
+            ));
+        }
+        if self.topic_defaults.compression != Compression::Producer {
+            notices.push(
+                "compression.type: only `producer` has effect yet; batches are kept as producers send them".to_owned(),
+            );
+        }
+        notices
+    }
+}
+
+impl SocketConfig {
+    fn from_values(values: &Values) -> Self {
+        Self {
+            request_bytes_max: values.unsigned("socket.request.max.bytes"),
+            send_buffer_bytes: u32::try_from(values.whole("socket.send.buffer.bytes")).ok(),
+            receive_buffer_bytes: u32::try_from(values.whole("socket.receive.buffer.bytes")).ok(),
+            backlog: values.unsigned("socket.listen.backlog.size"),
+            connections_max: values.unsigned("max.connections"),
+            connections_per_address_max: values.unsigned("max.connections.per.ip"),
+            idle_max: u64::try_from(values.whole("connections.max.idle.ms"))
+                .ok()
+                .map(Duration::from_millis),
+            requests_in_work_max: values.unsigned("queued.max.requests"),
+        }
+    }
+}
+
+fn conflict(settings: &Settings, key: &str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Conflict {
+        origin: settings.origin(key),
+        key: key.to_owned(),
+        problem: problem.into(),
+    }
+}
+
+/// A node is broker and controller; a configuration that expects other nodes is refused rather than run as an island.
+fn check_roles(settings: &Settings, values: &Values) -> Result<(), ConfigError> {
+    for role in ["broker", "controller"] {
+        if !values.list("process.roles").iter().any(|given| given == role) {
+            let problem = format!(
+                "the role {role} is missing, and Duramen runs as a single node yet, broker and controller in one: remove the key or give broker,controller"
+            );
+            return Err(conflict(settings, "process.roles", problem));
+        }
+    }
+    for key in ["controller.quorum.voters", "controller.quorum.bootstrap.servers"] {
+        if values.list(key).len() > 1 {
+            let problem = "several nodes are named, and Duramen runs as a single node yet: remove the key";
+            return Err(conflict(settings, key, problem));
+        }
+    }
+    Ok(())
+}
+
+fn node_id(settings: &Settings, values: &Values) -> Result<NodeId, ConfigError> {
+    let number = |name| i32::try_from(values.whole(name)).unwrap_or(-1);
+    let (node, broker) = (number("node.id"), number("broker.id"));
+    let are_set = (
+        settings.get("node.id").is_some(),
+        settings.get("broker.id").is_some() && broker >= 0,
+    );
+    match are_set {
+        (true, true) if node != broker => Err(conflict(
+            settings,
+            "broker.id",
+            format!("{broker} differs from node.id, which is {node}: remove broker.id"),
+        )),
+        (false, true) => Ok(NodeId(broker)),
+        (true | false, true | false) => Ok(NodeId(node)),
+    }
+}
+
+fn replication_factor(settings: &Settings, values: &Values) -> Result<i16, ConfigError> {
+    let key = "default.replication.factor";
+    i16::try_from(values.whole(key))
+        .ok()
+        .filter(|factor| *factor >= 1)
+        .ok_or_else(|| conflict(settings, key, "a topic has at least 1 and at most 32767 replicas"))
+}
+
+fn log_directories(settings: &Settings, values: &Values) -> Result<Vec<String>, ConfigError> {
+    let key = if settings.get("log.dirs").is_some() {
+        "log.dirs"
+    } else {
+        "log.dir"
+    };
+    let directories = values.list(key);
+    if directories.is_empty() || directories.iter().any(String::is_empty) {
+        let refused = broker_property(key).zip(settings.get(key));
+        return Err(refused.map_or_else(
+            || conflict(settings, key, "give a directory"),
+            |(property, setting)| refusal(property, setting),
+        ));
+    }
+    for (index, directory) in directories.iter().enumerate() {
+        if directories[..index].contains(directory) {
+            return Err(conflict(settings, key, format!("{directory} stands twice: remove one")));
+        }
+    }
+    Ok(directories.to_vec())
+}

@@ -1,0 +1,45 @@
+//! Consumer groups and their offsets.
+
+use super::properties;
+
+properties! {
+    Broker;
+
+    "group.consumer.assignment.interval.ms", Int, "1000", AtLeast(0), Cluster, Later;
+    "group.consumer.assignors", List, "uniform,range", Any, Start, Later;
+    "group.consumer.heartbeat.interval.ms", Int, "5000", AtLeast(1), Start, Later;
+    "group.consumer.max.assignment.interval.ms", Int, "15000", AtLeast(0), Start, Later;
+    "group.consumer.max.heartbeat.interval.ms", Int, "15000", AtLeast(1), Start, Later;
+    "group.consumer.max.session.timeout.ms", Int, "60000", AtLeast(1), Start, Later;
+    "group.consumer.max.size", Int, "2147483647", AtLeast(1), Start, Later;
+    "group.consumer.migration.policy", Text, "bidirectional", OneOfAnyCase(&["disabled", "downgrade", "upgrade", "bidirectional"]), Start, Later;
+    "group.consumer.min.assignment.interval.ms", Int, "0", AtLeast(0), Start, Later;
+    "group.consumer.min.heartbeat.interval.ms", Int, "5000", AtLeast(1), Start, Later;
+    "group.consumer.min.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
+    "group.consumer.regex.refresh.interval.ms", Int, "600000", AtLeast(10_000), Start, Later;
+    "group.consumer.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
+    "group.coordinator.append.linger.ms", Int, "-1", AtLeast(-1), Start, Later;
+    "group.coordinator.background.threads", Int, "2", AtLeast(1), Start, Without;
+    "group.coordinator.cached.buffer.max.bytes", Int, "1048588", AtLeast(524_288), Cluster, Later;
+    "group.coordinator.rebalance.protocols", List, "classic,consumer,streams", Each(&["consumer", "classic", "share", "streams"]), Start, Later;
+    "group.coordinator.threads", Int, "4", AtLeast(1), Start, Without;
+    "group.initial.rebalance.delay.ms", Int, "3000", Any, Start, Later:
+        "how long the first rebalance of an empty group waits for members";
+    "group.max.session.timeout.ms", Int, "1800000", Any, Start, Later:
+        "longest session timeout of a classic member";
+    "group.max.size", Int, "2147483647", AtLeast(1), Start, Later;
+    "group.min.session.timeout.ms", Int, "6000", Any, Start, Later:
+        "shortest session timeout of a classic member";
+    "offset.metadata.max.bytes", Int, "4096", Any, Start, Later;
+    "offsets.commit.timeout.ms", Int, "5000", AtLeast(1), Start, Later;
+    "offsets.load.buffer.size", Int, "5242880", AtLeast(1), Start, Later;
+    "offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), Start, Later;
+    "offsets.retention.minutes", Int, "10080", AtLeast(1), Start, Later:
+        "committed offsets of an empty group are kept for so long";
+    "offsets.topic.compression.codec", Int, "0", Any, Start, Later;
+    "offsets.topic.num.partitions", Int, "50", AtLeast(1), Start, Later:
+        "partitions of __consumer_offsets";
+    "offsets.topic.replication.factor", Short, "3", AtLeast(1), Start, Later:
+        "replicas of __consumer_offsets";
+    "offsets.topic.segment.bytes", Int, "104857600", AtLeast(1), Start, Later;
+}

@@ -1,0 +1,141 @@
+//! The table of properties: every broker and topic key of Kafka 4.3.1, and Duramen's own. Parsing, `DescribeConfigs`, the checks of
+//! `CreateTopics` and the generated documentation all read it; nothing else knows a key's default or bounds.
+//!
+//! The columns of a row: name, kind, default, rule, update, effect, and what it means.
+
+use super::property::Property;
+
+mod group;
+mod listener;
+mod log;
+mod node;
+mod operation;
+mod own;
+mod removed;
+mod replication;
+mod sasl;
+mod security;
+mod share;
+mod synonym;
+mod tiered;
+mod topic;
+mod transaction;
+
+pub use removed::reason_of_removal;
+pub use synonym::{Synonym, Unit, synonyms, topic_key_of};
+
+/// Writes the rows of one scope as a static slice, `BROKER` or `TOPIC`.
+macro_rules! properties {
+    (Broker; $($rows:tt)*) => {
+        super::rows! { BROKER; $($rows)* }
+    };
+    (Topic; $($rows:tt)*) => {
+        super::rows! { TOPIC; $($rows)* }
+    };
+}
+
+macro_rules! rows {
+    ($table:ident; $($name:literal, $kind:ident, $default:tt, $rule:expr, $update:ident, $effect:ident $(: $doc:literal)?;)*) => {
+        pub(super) static $table: &[crate::config::property::Property] = {
+            use crate::config::property::{Effect, Kind, Rule::*, Update};
+            &[$(crate::config::property::Property {
+                name: $name,
+                kind: Kind::$kind,
+                default: super::default_value!($default),
+                rule: $rule,
+                update: Update::$update,
+                effect: Effect::$effect,
+                doc: concat!($($doc)?),
+            },)*]
+        };
+    };
+}
+
+macro_rules! default_value {
+    (null) => {
+        None
+    };
+    ($text:literal) => {
+        Some($text)
+    };
+}
+
+use {default_value, properties, rows};
+
+static BROKER: &[&[Property]] = &[
+    own::BROKER,
+    node::BROKER,
+    listener::BROKER,
+    log::BROKER,
+    replication::BROKER,
+    group::BROKER,
+    share::BROKER,
+    transaction::BROKER,
+    tiered::BROKER,
+    security::BROKER,
+    sasl::BROKER,
+    operation::BROKER,
+];
+
+/// All keys of a broker, by subject.
+pub fn broker_properties() -> impl Iterator<Item = &'static Property> {
+    BROKER.iter().copied().flatten()
+}
+
+/// All keys of a topic.
+pub fn topic_properties() -> impl Iterator<Item = &'static Property> {
+    topic::TOPIC.iter()
+}
+
+/// The broker's key of this name.
+#[must_use]
+pub fn broker_property(name: &str) -> Option<&'static Property> {
+    broker_properties().find(|property| property.name == name)
+}
+
+/// The topic's key of this name.
+#[must_use]
+pub fn topic_property(name: &str) -> Option<&'static Property> {
+    topic_properties().find(|property| property.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn kafka_4_3_1_is_complete() {
+        // Counted from `KafkaConfig.configDef` (360 keys) and `LogConfig.configDefCopy` (34); three keys more exist only as dynamic ones.
+        let own = own::BROKER.len();
+        assert_eq!(broker_properties().count() - own, 360 + 3);
+        assert_eq!(topic_properties().count(), 34);
+    }
+
+    #[test]
+    fn names_are_unique_and_defaults_obey_their_rules() {
+        for scope in [broker_properties().collect::<Vec<_>>(), topic_properties().collect()] {
+            let mut names = BTreeSet::new();
+            for property in scope {
+                assert!(names.insert(property.name), "{} stands twice", property.name);
+                if let Some(text) = property.default
+                    && !text.is_empty()
+                {
+                    assert!(property.parse(text).is_ok(), "{}: default {text}", property.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn topic_keys_change_at_once() {
+        for property in topic_properties() {
+            assert_eq!(
+                property.update,
+                crate::config::property::Update::Topic,
+                "{}",
+                property.name
+            );
+        }
+    }
+}
