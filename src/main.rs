@@ -1,8 +1,15 @@
 //! The `duramen` binary.
 
+use std::process::ExitCode;
+
+use duramen::cli::{self, Start};
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+fn main() -> ExitCode {
+    match cli::start(std::env::args_os()) {
+        Start::Exit(code) => code,
+        Start::Serve(_config) => ExitCode::SUCCESS,
+    }
 }

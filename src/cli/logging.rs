@@ -1,0 +1,20 @@
+//! The log for people, on standard error.
+
+use std::io::IsTerminal;
+
+use tracing::Level;
+
+/// Sends the log of this process to standard error: coloured on a terminal; without times below systemd, whose journal has its own.
+pub fn log_to_standard_error() {
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(Level::INFO)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // A second call, which only tests make, finds the log in place.
+    let _ = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.without_time().try_init()
+    } else {
+        builder.try_init()
+    };
+}
