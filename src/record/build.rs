@@ -6,8 +6,10 @@ use crate::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 
+use super::codec::{CompressionLevel, compress};
 use super::error::BatchError;
 use super::header::{Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
+use super::iterate::RecordHeader;
 use super::varint::{put_varint, put_varlong, varint_bytes, varlong_bytes};
 
 /// One record to be written.
@@ -33,13 +35,6 @@ impl<'a> Record<'a> {
     }
 }
 
-/// One header of a record: a key, UTF-8 by convention, and a value that may be null.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RecordHeader<'a> {
-    pub key: &'a [u8],
-    pub value: Option<&'a [u8]>,
-}
-
 /// Who wrote a batch, for idempotence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProducerStamp {
@@ -52,6 +47,7 @@ pub struct ProducerStamp {
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
     header: BatchHeader,
+    level: CompressionLevel,
     /// Room for the header, then the records, not compressed.
     bytes: Vec<u8>,
 }
@@ -81,6 +77,7 @@ impl BatchBuilder {
                 base_sequence: Sequence::NONE,
                 record_count: 0,
             },
+            level: CompressionLevel::Default,
             bytes: vec![0; BATCH_HEADER_BYTES],
         }
     }
@@ -106,8 +103,9 @@ impl BatchBuilder {
     }
 
     #[must_use]
-    pub fn compression(mut self, compression: Compression) -> Self {
+    pub fn compression(mut self, compression: Compression, level: CompressionLevel) -> Self {
         self.header.attributes = self.header.attributes.with_compression(compression);
+        self.level = level;
         self
     }
 
@@ -194,9 +192,20 @@ impl BatchBuilder {
     /// The finished batch.
     ///
     /// # Errors
-    /// `TooLarge` when the batch would be longer than the format can say.
+    /// `TooLarge` when the batch would be longer than the format can say, `Compressor` when the codec fails.
     pub fn build(self) -> Result<Bytes, BatchError> {
-        let Self { header, mut bytes } = self;
+        let Self { header, level, bytes } = self;
+        let mut bytes = match header.attributes.compression() {
+            None | Some(Compression::None) => bytes,
+            Some(compression) if header.record_count > 0 => {
+                let mut output = Vec::with_capacity(bytes.len() / 2 + BATCH_HEADER_BYTES);
+                output.resize(BATCH_HEADER_BYTES, 0);
+                let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+                compress(compression, level, records, &mut output).map_err(|_| BatchError::Compressor)?;
+                output
+            }
+            Some(_) => bytes,
+        };
         let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
         let Some(sealed) = header.seal(records) else {
             return Err(BatchError::TooLarge {

@@ -23,6 +23,9 @@ pub enum BatchError {
     /// Compressed in a way that this version of the request does not allow.
     #[error("zstd compression is not allowed in this version of the produce request")]
     UnsupportedCompression,
+    /// The codec of a new batch failed: it has no such level, or no memory.
+    #[error("the records could not be compressed")]
+    Compressor,
     /// Records break a rule of the topic (a key is missing).
     #[error("{} records break the rules of the topic", .0.count)]
     InvalidRecords(RecordErrors),

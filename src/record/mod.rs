@@ -26,13 +26,18 @@ pub mod build;
 pub mod codec;
 pub mod error;
 pub mod header;
+pub mod iterate;
 pub mod validate;
 pub mod varint;
 mod walk;
 
 pub use batch::{BatchView, Batches};
-pub use build::{BatchBuilder, ProducerStamp, Record, RecordHeader};
-pub use codec::Decompressor;
+pub use build::{BatchBuilder, ProducerStamp, Record};
+pub use codec::{CompressionLevel, Decompressor};
 pub use error::{BatchError, Corruption, Invalidity, RecordFault};
 pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
+pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
 pub use validate::{Rules, Validated, validate};
+
+#[cfg(test)]
+mod tests;

@@ -9,10 +9,10 @@ use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 
 use super::batch::BatchView;
-use super::codec::Decompressor;
+use super::codec::{Decompressor, Expansion};
 use super::error::{BatchError, Invalidity, RecordError, RecordErrors, RecordFault, RecordRefusal};
 use super::header::{Assignment, BatchHeader, Compression, TimestampType};
-use super::walk::{SliceSource, Source, walk_record};
+use super::walk::{SliceSource, Source, StreamSource, walk_record};
 
 /// What a topic and a request demand of a batch.
 #[derive(Clone, Debug)]
@@ -68,19 +68,15 @@ impl Validated {
 pub fn validate(
     batch: &BatchView<'_>,
     rules: &Rules,
-    _decompressor: &mut Decompressor,
+    decompressor: &mut Decompressor,
 ) -> Result<Validated, BatchError> {
     let compression = check_header(batch, rules)?;
     let mut walk = Walk::new(*batch.header(), rules);
-    match compression {
-        Compression::None => walk.run(SliceSource::new(batch.record_bytes()))?,
-        Compression::Gzip | Compression::Snappy | Compression::Lz4 | Compression::Zstd => {
-            return Err(Invalidity::Record {
-                index: 0,
-                fault: RecordFault::Compressed,
-            }
-            .into());
-        }
+    if compression == Compression::None {
+        walk.run(SliceSource::new(batch.record_bytes()))?;
+    } else {
+        let expansion = Expansion::new(decompressor, compression, batch.record_bytes());
+        walk.run(StreamSource::new(expansion))?;
     }
     walk.finish()
 }

@@ -14,6 +14,7 @@
 //!          varint value length, or less than 0 for null; value
 //! ```
 
+use super::codec::Expansion;
 use super::error::RecordFault;
 use super::varint::{VARINT_BYTES_MAX, VARLONG_BYTES_MAX, take_varint, take_varlong};
 
@@ -128,6 +129,112 @@ impl Source for SliceSource<'_> {
     #[inline]
     fn is_at_end(&mut self) -> Result<bool, RecordFault> {
         Ok(self.rest.is_empty())
+    }
+}
+
+/// Records that are being expanded, chunk by chunk.
+pub(super) struct StreamSource<'a, 'd> {
+    expansion: Expansion<'a, 'd>,
+    /// Bytes taken of the chunk.
+    position: usize,
+    /// Bytes of the chunks before.
+    passed: u64,
+}
+
+impl<'a, 'd> StreamSource<'a, 'd> {
+    pub(super) fn new(expansion: Expansion<'a, 'd>) -> Self {
+        Self {
+            expansion,
+            position: 0,
+            passed: 0,
+        }
+    }
+
+    /// What is left of the chunk.
+    fn rest(&self) -> &[u8] {
+        self.expansion.chunk().get(self.position..).unwrap_or_default()
+    }
+
+    /// Goes on to the next chunk; false at the end.
+    fn next_chunk(&mut self) -> Result<bool, RecordFault> {
+        let bytes = self.expansion.chunk().len();
+        let more = self.expansion.next_chunk()?;
+        self.passed += bytes as u64;
+        self.position = 0;
+        Ok(more)
+    }
+
+    /// A number that the end of the chunk may cut in two.
+    fn number<T>(&mut self, bytes_max: usize, take: fn(&mut &[u8]) -> Option<T>) -> Result<T, RecordFault> {
+        let chunk = self.rest();
+        let mut rest = chunk;
+        if let Some(value) = take(&mut rest) {
+            self.position += chunk.len() - rest.len();
+            return Ok(value);
+        }
+        if chunk.len() >= bytes_max {
+            return Err(RecordFault::Varint);
+        }
+        self.cut_number(bytes_max, take)
+    }
+
+    #[cold]
+    fn cut_number<T>(&mut self, bytes_max: usize, take: fn(&mut &[u8]) -> Option<T>) -> Result<T, RecordFault> {
+        let mut joined = Vec::with_capacity(bytes_max);
+        while joined.len() < bytes_max {
+            let Some(&byte) = self.rest().first() else {
+                if self.next_chunk()? {
+                    continue;
+                }
+                return Err(RecordFault::Short);
+            };
+            self.position += 1;
+            joined.push(byte);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        take(&mut joined.as_slice()).ok_or(RecordFault::Varint)
+    }
+}
+
+impl Source for StreamSource<'_, '_> {
+    #[inline]
+    fn varint(&mut self) -> Result<i32, RecordFault> {
+        self.number(VARINT_BYTES_MAX, take_varint)
+    }
+
+    #[inline]
+    fn varlong(&mut self) -> Result<i64, RecordFault> {
+        self.number(VARLONG_BYTES_MAX, take_varlong)
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), RecordFault> {
+        let mut left = bytes;
+        loop {
+            let rest = self.rest().len();
+            match usize::try_from(left) {
+                Ok(left) if left <= rest => {
+                    self.position += left;
+                    return Ok(());
+                }
+                Ok(_) | Err(_) => {
+                    left -= rest as u64;
+                    self.position += rest;
+                }
+            }
+            if !self.next_chunk()? {
+                return Err(RecordFault::Short);
+            }
+        }
+    }
+
+    fn taken(&self) -> u64 {
+        self.passed + self.position as u64
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, RecordFault> {
+        Ok(self.rest().is_empty() && !self.next_chunk()?)
     }
 }
 
