@@ -1,0 +1,163 @@
+"""Apache Kafka's own command line tools, each doing its work against the broker."""
+import json
+import re
+import subprocess
+import time
+
+from harness import install
+from harness.batch import CODECS
+from harness.client import Client
+from harness.report import Failed, Skip, check, equal
+
+TOOLS = "org.apache.kafka.tools."
+RECORDS = 20_000
+
+
+class Tools:
+    def __init__(self, broker, report):
+        self.broker, self.report = broker, report
+        self.run_id = f"{int(time.time() * 1000) % 10 ** 10}"
+
+    def all(self):
+        for step in (self.api_versions, self.cluster_id, self.create_list_describe_delete, self.auto_create, self.verifiable_producer,
+                     self.get_offsets, self.performance, self.console):
+            self.report.run(f"tools/{step.__name__.replace('_', '-')}", step)
+
+    def name(self, what):
+        return f"tools-{what}-{self.run_id}"
+
+    def run(self, tool, *arguments, limit=90, given=None, status=0):
+        """Runs a tool against the broker and returns what it printed."""
+        command = install.java_command(TOOLS + tool, *arguments)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit, input=given or "")
+        except subprocess.TimeoutExpired as late:
+            printed = ((late.stdout or b"") + (late.stderr or b"")).decode(errors="replace")
+            raise Failed(f"{tool} did not end in {limit} s: ...{printed[-400:]}") from None
+        check(done.returncode == status, f"{tool} ended with {done.returncode}: ...{(done.stdout + done.stderr)[-600:]}")
+        return done.stdout
+
+    def ask(self, tool, *arguments, **more):
+        return self.run(tool, "--bootstrap-server", self.broker.bootstrap, *arguments, **more)
+
+    def create(self, what, partitions=1):
+        name = self.name(what)
+        self.ask("TopicCommand", "--create", "--topic", name, "--partitions", partitions, "--replication-factor", 1)
+        return name
+
+    def read(self, topic, partition, count, *more):
+        """The lines that the console consumer prints of the first `count` records of a partition, without a group."""
+        out = self.ask("consumer.ConsoleConsumer", "--topic", topic, "--partition", partition, "--offset", "earliest", "--max-messages", count,
+                       "--timeout-ms", 15_000, *more)
+        return out.splitlines()
+
+    # -- the checks --------------------------------------------------------------------------------------------------
+
+    def api_versions(self):
+        out = self.ask("BrokerApiVersionsCommand")
+        check(self.broker.host in out and "Produce(0)" in out, f"printed {out[:200]}")
+        check("UNKNOWN" not in out, f"advertises what Kafka 4.3.1 does not know: {re.findall(r'UNKNOWN.*', out)}")
+
+    def cluster_id(self):
+        out = self.run("ClusterTool", "cluster-id", "--bootstrap-server", self.broker.bootstrap)
+        check(re.search(r"Cluster ID: [A-Za-z0-9_-]{22}\b", out), f"printed {out[:200]}")
+
+    def create_list_describe_delete(self):
+        name = self.create("topics", 4)
+        check(name in self.ask("TopicCommand", "--list").split(), "the created topic is not listed")
+        out = self.ask("TopicCommand", "--describe", "--topic", name)
+        check(re.search(r"PartitionCount: 4\b", out) and len(re.findall(r"\bLeader: \d+", out)) == 4, f"describe printed {out[:300]}")
+        out = self.run("TopicCommand", "--bootstrap-server", self.broker.bootstrap, "--create", "--topic", name, status=1)
+        check("already exists" in out, f"creating it again printed {out[:200]}")
+        self.ask("TopicCommand", "--delete", "--topic", name)
+        end = time.monotonic() + 10
+        while name in self.ask("TopicCommand", "--list").split():
+            check(time.monotonic() < end, "the deleted topic is still listed")
+
+    def auto_create(self):
+        name = self.name("auto")
+        self.ask("ConsoleProducer", "--topic", name, given="one\ntwo\n")
+        with Client(self.broker.bootstrap) as raw:
+            partitions = len(raw.metadata([name]).topics[0].partitions)
+            equal(partitions, 4, "partitions of the topic made by the producer (num.partitions)")
+            equal(sum(raw.list_offset(name, p).offset for p in range(partitions)), 2, "records in it")
+
+    def verifiable_producer(self):
+        name = self.create("verifiable", 4)
+        out = self.ask("VerifiableProducer", "--topic", name, "--max-messages", RECORDS, "--acks", -1, "--throughput", -1)
+        events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        sent = {(e["partition"], e["offset"]): e["value"] for e in events if e["name"] == "producer_send_success"}
+        equal((len(sent), [e for e in events if e["name"] == "producer_send_error"]), (RECORDS, []), "acknowledged records, errors")
+        for partition in range(4):
+            mine = {offset: value for (p, offset), value in sent.items() if p == partition}
+            equal(sorted(mine), list(range(len(mine))), f"offsets of partition {partition}")
+            lines = self.read(name, partition, len(mine), "--formatter-property", "print.offset=true") if mine else []
+            got = {int(offset.split(":")[1]): value for offset, value in (line.split("\t") for line in lines)}
+            check(got == mine, f"partition {partition} reads differently from what was acknowledged")
+
+    def get_offsets(self):
+        name = self.name("verifiable")
+        expected = {}
+        with Client(self.broker.bootstrap) as raw:
+            for partition in range(4):
+                expected[partition] = raw.list_offset(name, partition).offset
+
+        def offsets(when):
+            out = self.ask("GetOffsetShell", "--topic", name, "--time", when)
+            return {int(p): int(o) for p, o in re.findall(rf"^{name}:(\d+):(-?\d+)$", out, re.M)}
+
+        equal(offsets("latest"), expected, "latest offsets")
+        equal(offsets("earliest"), {p: 0 for p in range(4)}, "earliest offsets")
+        newest = offsets("max-timestamp")
+        check(all(0 <= newest[p] < expected[p] for p in newest) and newest, f"max-timestamp offsets {newest}")
+        equal(offsets(0), {p: 0 for p in range(4)}, "offsets at time 0")
+
+    def performance(self):
+        name = self.create("performance", 5)
+        for partition, codec in enumerate(CODECS):
+            out = self.run("ProducerPerformance", "--topic", name, "--num-records", RECORDS, "--record-size", 300, "--throughput", -1,
+                           "--command-property", f"bootstrap.servers={self.broker.bootstrap}", "acks=all", f"compression.type={codec}")
+            check(f"{RECORDS} records sent" in out, f"{codec}: printed {out[-200:]}")
+        with Client(self.broker.bootstrap) as raw:
+            equal(sum(raw.list_offset(name, p).offset for p in range(5)), 5 * RECORDS, "records in the log")
+            found = {batch.codec for p in range(5) for batch in raw.read_log(name, p)}
+        equal(found, set(CODECS), "codecs in the log")
+
+    def console(self):
+        name = self.create("console")
+        lines = ["h1:a,h1:b\tk1\tv1", "h1:c\tk2\tv2", "h1:d\tk1\t", "h1:e\tNIL\tNIL"]
+        self.ask("ConsoleProducer", "--topic", name, *(word for key in ("parse.key=true", "parse.headers=true", "null.marker=NIL")
+                                                        for word in ("--reader-property", key)), given="\n".join(lines) + "\n")
+        shown = [word for key in ("print.key=true", "print.headers=true", "null.literal=NIL") for word in ("--formatter-property", key)]
+        equal(self.read(name, 0, 4, *shown), lines, "lines")
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def dump_all(self):
+        """DumpLogSegments over every segment of our data directory; to be run while the broker is stopped."""
+        if not getattr(self.broker, "data", None):
+            raise Skip("needs the data directory")
+        logs = sorted(path for path in self.broker.data.glob("*/*.log")
+                      if path.parent.name != "__cluster_metadata-0" and not path.parent.name.endswith("-delete"))
+        check(logs, f"no segments under {self.broker.data}")
+        batches = self.dump("--deep-iteration", files=logs)
+        for kind in ("index", "timeindex"):
+            if files := sorted(path for log in logs for path in log.parent.glob(f"*.{kind}")):
+                self.dump("--index-sanity-check", files=files)
+                self.dump("--verify-index-only", files=files)
+        if snapshots := sorted(path for log in logs for path in log.parent.glob("*.snapshot")):
+            self.dump(files=snapshots)
+        metadata = sorted(self.broker.data.glob("__cluster_metadata-0/*.log"))
+        check(metadata, "no segment of __cluster_metadata-0")
+        records = self.dump("--cluster-metadata-decoder", files=metadata)
+        return f"{batches} lines of {len(logs)} segments, {records} of metadata"
+
+    def dump(self, *options, files):
+        lines = 0
+        for at in range(0, len(files), 200):
+            some = files[at:at + 200]
+            out = self.run("DumpLogSegments", *options, "--files", ",".join(map(str, some)))
+            bad = [line for line in out.splitlines() if re.search(r"isvalid: false|mismatch|[Ii]nvalid|corrupt|Found timestamp|Exception|Could not", line)]
+            check(not bad, f"{options}: {bad[:3]}")
+            lines += out.count("\n")
+        return lines
