@@ -1,0 +1,180 @@
+//! Names of files and directories of a log, as Kafka gives them (`LogFileUtils`, `UnifiedLog.parseTopicPartitionName`).
+
+use std::sync::Arc;
+
+use crate::base::ids::TopicPartition;
+use crate::base::limits::TOPIC_NAME_BYTES_MAX;
+use crate::base::offset::Offset;
+
+/// Left by a clean stop; when it is there, nothing needs recovery.
+pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+/// Held locked while a process uses the log directory.
+pub const LOCK: &str = ".lock";
+/// Which cluster and node a log directory belongs to.
+pub const META_PROPERTIES: &str = "meta.properties";
+/// Everything below these offsets is on the disk.
+pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+/// First offsets that clients may read, where deletion moved them inside a segment.
+pub const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
+/// High watermarks: hints for a start.
+pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// Leader epochs of a partition and their start offsets.
+pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
+/// Topic id of a partition's directory.
+pub const PARTITION_METADATA: &str = "partition.metadata";
+/// A partition's directory whose deletion has begun.
+pub const DELETED_DIRECTORY_SUFFIX: &str = "-delete";
+
+/// The files named after a base offset.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum FileKind {
+    /// Record batches.
+    Log,
+    /// Offsets to positions.
+    OffsetIndex,
+    /// Timestamps to offsets.
+    TimeIndex,
+    /// Aborted transactions.
+    TransactionIndex,
+    /// Producer state before the offset in the name.
+    ProducerSnapshot,
+}
+
+impl FileKind {
+    pub const ALL: [Self; 5] = [
+        Self::Log,
+        Self::OffsetIndex,
+        Self::TimeIndex,
+        Self::TransactionIndex,
+        Self::ProducerSnapshot,
+    ];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Log => ".log",
+            Self::OffsetIndex => ".index",
+            Self::TimeIndex => ".timeindex",
+            Self::TransactionIndex => ".txnindex",
+            Self::ProducerSnapshot => ".snapshot",
+        }
+    }
+}
+
+/// The name of a file: 20 digits and the suffix of its kind.
+#[must_use]
+pub fn file_name(offset: Offset, kind: FileKind) -> String {
+    format!("{:020}{}", offset.0, kind.suffix())
+}
+
+/// Reads what [`file_name`] writes; `None` for any other name.
+#[must_use]
+pub fn parse_file_name(name: &str) -> Option<(Offset, FileKind)> {
+    let (digits, suffix) = name.split_at_checked(20)?;
+    let kind = FileKind::ALL.into_iter().find(|kind| kind.suffix() == suffix)?;
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((Offset(digits.parse().ok()?), kind))
+}
+
+/// The partition of a directory's name, `topic-partition`; `None` when it is not the name of one.
+#[must_use]
+pub fn parse_directory_name(name: &str) -> Option<TopicPartition> {
+    let (topic, digits) = name.rsplit_once('-')?;
+    let canonical = !digits.is_empty()
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'));
+    if !canonical || !is_topic_name(topic) {
+        return None;
+    }
+    Some(TopicPartition {
+        topic: Arc::from(topic),
+        partition: digits.parse().ok()?,
+    })
+}
+
+/// The name a partition's directory gets when its deletion begins: `topic-partition.unique-delete`.
+///
+/// Cut to 255 bytes as Kafka does (`UnifiedLog.logDeleteDirName`), so that it stays a valid name of a directory.
+#[must_use]
+pub fn deleted_directory_name(partition: &TopicPartition, unique: u128) -> String {
+    let suffix = format!("-{}.{unique:032x}{DELETED_DIRECTORY_SUFFIX}", partition.partition);
+    let room = 255 - suffix.len();
+    let topic: &str = &partition.topic;
+    let kept = topic.get(..room.min(topic.len())).unwrap_or("");
+    format!("{kept}{suffix}")
+}
+
+/// Whether Kafka allows this name for a topic (`Topic.validate`).
+#[must_use]
+pub fn is_topic_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= TOPIC_NAME_BYTES_MAX
+        && name != "."
+        && name != ".."
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kafkas() {
+        assert_eq!(file_name(Offset(42), FileKind::Log), "00000000000000000042.log");
+        for kind in FileKind::ALL {
+            for offset in [0, 1, i64::MAX] {
+                let name = file_name(Offset(offset), kind);
+                assert_eq!(parse_file_name(&name), Some((Offset(offset), kind)), "{name}");
+            }
+        }
+        for bad in [
+            "",
+            ".log",
+            "0.log",
+            "0000000000000000000x.log",
+            "-0000000000000000001.log",
+            "99999999999999999999.log",
+            "00000000000000000000.log.deleted",
+            "ééééééééééé.log",
+        ] {
+            assert_eq!(parse_file_name(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn directories_name_partitions() {
+        for (name, topic, partition) in [("t-0", "t", 0), ("a-b-12", "a-b", 12), ("__x.y-1", "__x.y", 1)] {
+            let parsed = parse_directory_name(name).unwrap();
+            assert_eq!((&*parsed.topic, parsed.partition), (topic, partition));
+            assert_eq!(parsed.to_string(), name);
+        }
+        for bad in [
+            "t",
+            "-1",
+            "t-",
+            "t--1x",
+            "t-01",
+            "t-4294967296",
+            "t/u-1",
+            "..-x",
+            "t-1.0f-delete",
+        ] {
+            assert_eq!(parse_directory_name(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_deleted_directory_keeps_a_valid_name() {
+        let long = TopicPartition {
+            topic: Arc::from("t".repeat(TOPIC_NAME_BYTES_MAX)),
+            partition: i32::MAX,
+        };
+        let name = deleted_directory_name(&long, u128::MAX);
+        assert_eq!(name.len(), 255);
+        assert!(name.ends_with(DELETED_DIRECTORY_SUFFIX));
+        assert_eq!(parse_directory_name(&name), None);
+    }
+}

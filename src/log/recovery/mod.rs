@@ -1,0 +1,261 @@
+//! What to do with what a start finds: two decision tables, as data.
+//!
+//! **Before a segment is looked into** ([`check_for`]). "Synced" means that all of it lies below the recovery point, or that the last
+//! stop was clean.
+//!
+//! | synced | role   | epochs | offset index | time index | check    |
+//! |--------|--------|--------|--------------|------------|----------|
+//! | partly | any    | any    | any          | any        | walk all |
+//! | wholly | any    | lost   | any          | any        | walk all |
+//! | wholly | any    | known  | not sound    | any        | walk all |
+//! | wholly | any    | known  | sound        | not sound  | walk all |
+//! | wholly | closed | known  | sound        | sound      | trust    |
+//! | wholly | active | known  | sound        | sound      | walk tail|
+//!
+//! **Where the walk over its batches ended** ([`verdict_for`]):
+//!
+//! | ended                        | first bad batch        | verdict                                       |
+//! |------------------------------|------------------------|-----------------------------------------------|
+//! | at the end of the file       | -                      | keep                                          |
+//! | torn, zeroes or corrupt      | not synced             | cut it off, with all segments after it        |
+//! | torn, zeroes or corrupt      | synced                 | quarantine: touch nothing, partition offline  |
+//!
+//! What was not synced was not acknowledged to anyone who asked for durability, and a crash may lose, tear or reorder it: it is cut
+//! at the first batch that is not whole. What was synced can only be hurt by the disk or by a person; cutting would silently
+//! delete acknowledged records behind the damage, so a person decides.
+
+pub mod rebuild;
+
+use super::index::IndexState;
+
+/// Whether a segment, or the batch in question, was on the disk when the broker stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Synced {
+    Wholly,
+    Partly,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    Closed,
+    /// The last one.
+    Active,
+}
+
+/// Whether the leader epochs could be read from their checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Epochs {
+    Known,
+    Lost,
+}
+
+/// What is known of a segment before its batches are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentFacts {
+    pub synced: Synced,
+    pub role: Role,
+    pub epochs: Epochs,
+    pub offset_index: IndexState,
+    pub time_index: IndexState,
+}
+
+/// How to look at it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentCheck {
+    /// Its size and its indexes are right.
+    Trust,
+    /// Its batches are walked from the last one that is in the index, to learn where the log ends.
+    WalkTail,
+    /// All batches are walked, their checksums verified, both indexes made anew.
+    WalkAll,
+}
+
+/// One row: what it asks for, `None` being anything, and what follows.
+struct SegmentRow {
+    synced: Option<Synced>,
+    role: Option<Role>,
+    epochs: Option<Epochs>,
+    offset_index_is_sound: Option<bool>,
+    time_index_is_sound: Option<bool>,
+    check: SegmentCheck,
+}
+
+impl SegmentRow {
+    fn matches(&self, facts: &SegmentFacts) -> bool {
+        let offset_index_is_sound = facts.offset_index == IndexState::Sound;
+        let time_index_is_sound = facts.time_index == IndexState::Sound;
+        self.synced.is_none_or(|wanted| wanted == facts.synced)
+            && self.role.is_none_or(|wanted| wanted == facts.role)
+            && self.epochs.is_none_or(|wanted| wanted == facts.epochs)
+            && self
+                .offset_index_is_sound
+                .is_none_or(|wanted| wanted == offset_index_is_sound)
+            && self
+                .time_index_is_sound
+                .is_none_or(|wanted| wanted == time_index_is_sound)
+    }
+}
+
+const ANY: SegmentRow = SegmentRow {
+    synced: None,
+    role: None,
+    epochs: None,
+    offset_index_is_sound: None,
+    time_index_is_sound: None,
+    check: SegmentCheck::WalkAll,
+};
+
+/// The first table of the module's description.
+const SEGMENT_ROWS: [SegmentRow; 6] = [
+    SegmentRow {
+        synced: Some(Synced::Partly),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Synced::Wholly),
+        epochs: Some(Epochs::Lost),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Synced::Wholly),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(false),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Synced::Wholly),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(true),
+        time_index_is_sound: Some(false),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Synced::Wholly),
+        role: Some(Role::Closed),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(true),
+        time_index_is_sound: Some(true),
+        check: SegmentCheck::Trust,
+    },
+    SegmentRow {
+        synced: Some(Synced::Wholly),
+        role: Some(Role::Active),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(true),
+        time_index_is_sound: Some(true),
+        check: SegmentCheck::WalkTail,
+    },
+];
+
+/// How to look at a segment.
+#[must_use]
+pub fn check_for(facts: &SegmentFacts) -> SegmentCheck {
+    SEGMENT_ROWS
+        .iter()
+        .find(|row| row.matches(facts))
+        .map_or(SegmentCheck::WalkAll, |row| row.check)
+}
+
+/// How the walk over the batches of a segment ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WalkEnd {
+    /// The last batch ends where the file does.
+    Complete,
+    /// The file ends inside a batch.
+    Torn,
+    /// Nothing but zeroes from here to the end of the file.
+    Zeroes,
+    /// These bytes are not the batch that belongs here: checksum, length, format or offset.
+    Corrupt,
+}
+
+/// What to do about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Keep,
+    /// The segment ends at the first bad batch; segments after it are removed.
+    Cut,
+    /// Nothing is touched; the partition stays offline and the log says which file and where.
+    Quarantine,
+}
+
+const ENDS: [(WalkEnd, Synced, Verdict); 8] = [
+    (WalkEnd::Complete, Synced::Partly, Verdict::Keep),
+    (WalkEnd::Complete, Synced::Wholly, Verdict::Keep),
+    (WalkEnd::Torn, Synced::Partly, Verdict::Cut),
+    (WalkEnd::Torn, Synced::Wholly, Verdict::Quarantine),
+    (WalkEnd::Zeroes, Synced::Partly, Verdict::Cut),
+    (WalkEnd::Zeroes, Synced::Wholly, Verdict::Quarantine),
+    (WalkEnd::Corrupt, Synced::Partly, Verdict::Cut),
+    (WalkEnd::Corrupt, Synced::Wholly, Verdict::Quarantine),
+];
+
+/// What to do with a segment whose walk ended so; `synced` is said of the first bad batch.
+#[must_use]
+pub fn verdict_for(end: WalkEnd, synced: Synced) -> Verdict {
+    ENDS.iter()
+        .find(|(row_end, row_synced, _)| *row_end == end && *row_synced == synced)
+        .map_or(Verdict::Quarantine, |(_, _, verdict)| *verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_facts() -> Vec<SegmentFacts> {
+        let states = [IndexState::Missing, IndexState::Torn, IndexState::Sound];
+        let mut all = Vec::new();
+        for synced in [Synced::Wholly, Synced::Partly] {
+            for role in [Role::Closed, Role::Active] {
+                for epochs in [Epochs::Known, Epochs::Lost] {
+                    for offset_index in states {
+                        for time_index in states {
+                            all.push(SegmentFacts {
+                                synced,
+                                role,
+                                epochs,
+                                offset_index,
+                                time_index,
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_segment_table_is_total_and_unambiguous() {
+        let all = all_facts();
+        assert_eq!(all.len(), 2 * 2 * 2 * 3 * 3);
+        for facts in &all {
+            let rows = SEGMENT_ROWS.iter().filter(|row| row.matches(facts)).count();
+            assert_eq!(rows, 1, "{facts:?}");
+        }
+        for row in &SEGMENT_ROWS {
+            assert!(all.iter().any(|facts| row.matches(facts)), "a row that nothing matches");
+        }
+    }
+
+    #[test]
+    fn only_what_is_synced_and_indexed_is_trusted() {
+        for facts in all_facts() {
+            let is_sound = facts.offset_index == IndexState::Sound && facts.time_index == IndexState::Sound;
+            let may_trust = facts.synced == Synced::Wholly && facts.epochs == Epochs::Known && is_sound;
+            assert_eq!(check_for(&facts) != SegmentCheck::WalkAll, may_trust, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_of_ends_is_total_and_unambiguous() {
+        for end in [WalkEnd::Complete, WalkEnd::Torn, WalkEnd::Zeroes, WalkEnd::Corrupt] {
+            for synced in [Synced::Wholly, Synced::Partly] {
+                let rows = ENDS.iter().filter(|row| row.0 == end && row.1 == synced).count();
+                assert_eq!(rows, 1, "{end:?} {synced:?}");
+                let cuts = verdict_for(end, synced) == Verdict::Cut;
+                assert!(!cuts || synced == Synced::Partly, "synced data is never cut");
+            }
+        }
+    }
+}
