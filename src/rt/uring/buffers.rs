@@ -1,0 +1,187 @@
+//! The receive buffers of a core: one pool, lent to the kernel, which picks a buffer when data is there. Idle connections hold none.
+//!
+//! A buffer is the kernel's from [`BufferPool::give_back`] until a completion names it, and ours from then until it is given back.
+//! Layout of the one mapping: the ring of entries (a page), then the buffers.
+
+#![expect(unsafe_code, reason = "memory shared with the kernel")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::Waker;
+
+use io_uring::types::BufRingEntry;
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+use super::reactor::Reactor;
+use crate::base::limits::RECEIVE_BUFFERS_BYTES;
+
+/// Bytes of one buffer.
+pub(super) const BUFFER_BYTES: usize = 32 * 1024;
+
+/// Buffers of a core.
+const BUFFERS: u16 = 64;
+
+/// The one group of buffers that a core has.
+pub(super) const GROUP: u16 = 0;
+
+const ENTRIES_BYTES: usize = 4096;
+const MAPPING_BYTES: usize = ENTRIES_BYTES + RECEIVE_BUFFERS_BYTES;
+
+const _: () = assert!(BUFFERS.is_power_of_two());
+const _: () = assert!(BUFFERS as usize * BUFFER_BYTES == RECEIVE_BUFFERS_BYTES);
+const _: () = assert!(BUFFERS as usize * size_of::<BufRingEntry>() <= ENTRIES_BYTES);
+
+/// See the module.
+pub(super) struct BufferPool {
+    mapping: NonNull<u8>,
+    tail: Cell<u16>,
+    /// Buffers that the kernel may pick from, as far as completions have told.
+    lent: Cell<u16>,
+    waiters: RefCell<VecDeque<Waker>>,
+}
+
+impl BufferPool {
+    pub fn new() -> io::Result<Self> {
+        // SAFETY: a new anonymous mapping aliases nothing.
+        let mapping = unsafe {
+            mmap_anonymous(
+                std::ptr::null_mut(),
+                MAPPING_BYTES,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )?
+        };
+        Ok(Self {
+            mapping: NonNull::new(mapping.cast()).ok_or(io::ErrorKind::OutOfMemory)?,
+            tail: Cell::new(0),
+            lent: Cell::new(0),
+            waiters: RefCell::new(VecDeque::new()),
+        })
+    }
+
+    /// Makes the pool known to the ring, with all buffers lent.
+    pub fn register(&self, submitter: &io_uring::Submitter<'_>) -> io::Result<()> {
+        let address = self.mapping.as_ptr().addr() as u64;
+        // SAFETY: the mapping is page-aligned and large enough for the entries. `Reactor` frees it only when nothing is in flight,
+        // and without a receive in flight the kernel does not look at it.
+        unsafe { submitter.register_buf_ring_with_flags(address, BUFFERS, GROUP, 0)? };
+        for buffer in 0..BUFFERS {
+            self.give_back(buffer);
+        }
+        Ok(())
+    }
+
+    /// Whether the kernel has a buffer to pick.
+    pub fn has_lent(&self) -> bool {
+        self.lent.get() > 0
+    }
+
+    /// A completion named this buffer: it is ours.
+    pub fn taken(&self) {
+        self.lent.set(self.lent.get().saturating_sub(1));
+    }
+
+    /// Lends a buffer to the kernel again.
+    pub fn give_back(&self, buffer: u16) {
+        let tail = self.tail.get();
+        let slot = usize::from(tail & (BUFFERS - 1));
+        let entries = self.mapping.cast::<BufRingEntry>().as_ptr();
+        // SAFETY: `slot` is inside the entries; the kernel reads an entry only after the tail below has passed it, and this slot's
+        // earlier entry was consumed, because no more than BUFFERS buffers exist.
+        let entry = unsafe { &mut *entries.add(slot) };
+        entry.set_addr(self.address(buffer).as_ptr().addr() as u64);
+        entry.set_len(u32::try_from(BUFFER_BYTES).unwrap_or(u32::MAX));
+        entry.set_bid(buffer);
+        let tail = tail.wrapping_add(1);
+        self.tail.set(tail);
+        // SAFETY: the tail lies in the first entry, aligned for u16, shared with the kernel: hence atomic.
+        unsafe { AtomicU16::from_ptr(BufRingEntry::tail(entries).cast_mut()) }.store(tail, Ordering::Release);
+        self.lent.set(self.lent.get() + 1);
+    }
+
+    /// Wakes the waker once the kernel has buffers again.
+    pub fn wait_for_buffer(&self, waker: Waker) {
+        self.waiters.borrow_mut().push_back(waker);
+    }
+
+    /// Wakes as many waiters as there are buffers; true when it woke one.
+    pub fn wake_waiters(&self) -> bool {
+        let mut woken = false;
+        for _ in 0..self.lent.get() {
+            let Some(waker) = self.waiters.borrow_mut().pop_front() else {
+                break;
+            };
+            waker.wake();
+            woken = true;
+        }
+        woken
+    }
+
+    fn address(&self, buffer: u16) -> NonNull<u8> {
+        // SAFETY: every buffer lies inside the mapping.
+        unsafe { self.mapping.add(ENTRIES_BYTES + usize::from(buffer) * BUFFER_BYTES) }
+    }
+}
+
+impl Drop for BufferPool {
+    fn drop(&mut self) {
+        // SAFETY: no receive is in flight (see `Reactor`), so the kernel has no use for the mapping.
+        let _ = unsafe { munmap(self.mapping.as_ptr().cast(), MAPPING_BYTES) };
+    }
+}
+
+/// Bytes that came from a connection, in a buffer of the core's pool; empty at the end of the stream.
+///
+/// Drop it soon: the pool is shared by all connections of the core.
+pub struct Received {
+    buffer: Option<(Rc<Reactor>, u16)>,
+    length: usize,
+}
+
+impl Received {
+    pub(super) fn new(reactor: Rc<Reactor>, buffer: u16, length: usize) -> Self {
+        Self {
+            buffer: Some((reactor, buffer)),
+            length: length.min(BUFFER_BYTES),
+        }
+    }
+
+    pub(super) fn end_of_stream() -> Self {
+        Self {
+            buffer: None,
+            length: 0,
+        }
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let Some((reactor, buffer)) = &self.buffer else {
+            return &[];
+        };
+        // SAFETY: the kernel wrote `length` bytes here and does not touch the buffer until `drop` lends it again; the pool lives as
+        // long as the reactor.
+        unsafe { std::slice::from_raw_parts(reactor.buffers().address(*buffer).as_ptr(), self.length) }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Some((reactor, buffer)) = self.buffer.take() {
+            reactor.buffers().give_back(buffer);
+        }
+    }
+}
+
+impl std::fmt::Debug for Received {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Received({} bytes)", self.length)
+    }
+}

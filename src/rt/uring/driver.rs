@@ -1,0 +1,107 @@
+//! The one task that turns a core's ring.
+//!
+//! It stands in the queue of requests like any task, so each of its turns comes after every request task that could run has run once:
+//! their submissions leave together. It sleeps in the kernel only when no task can run; a completion, a timer or a bell ends the sleep.
+//! A sleep needs no short limit, because everything that can wake this core arrives in this ring.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::reactor::Reactor;
+use super::task::give_way;
+use super::time;
+use crate::base::time::Monotonic;
+
+/// The longest sleep, so that a wake lost by an error of ours costs half a second and not for ever.
+const SLEEP_MAX: Duration = Duration::from_millis(500);
+
+/// Long enough that glommio arms a timer for it, and waits.
+const FOREIGN_WAKE: Duration = Duration::from_micros(10);
+
+/// A turn longer than this is a stall: some task went on for too long without a yield.
+const STALL: Duration = Duration::from_micros(500);
+
+/// Turns the ring until the core stops and nothing is in flight.
+pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
+    let mut turn_ended = time::now();
+    loop {
+        let mut now = time::now();
+        count_turn(&reactor, now.since(turn_ended));
+        if reactor.tasks().have_ended() {
+            reactor.stop();
+            if reactor.in_flight() == 0 {
+                return;
+            }
+        }
+        if let Some(wait) = plan_wait(&reactor, now) {
+            sleep(&reactor, wait, spin);
+            // The sleep is not work of this queue: it is accounted before anything is woken.
+            next_turn().await;
+            now = time::now();
+        } else if reactor.needs_enter() {
+            reactor.enter(None);
+        }
+        reactor.counters.turn_began.set(now.0);
+        reactor.dispatch(now);
+        if reactor.tasks().take_woken_from_afar() {
+            // Glommio looks at wakes of other threads when its queues are empty: this task stays out of its queue that long.
+            glommio::timer::sleep(FOREIGN_WAKE).await;
+        }
+        turn_ended = now;
+        next_turn().await;
+    }
+}
+
+/// How long to sleep; `None` when there is work.
+fn plan_wait(reactor: &Rc<Reactor>, now: Monotonic) -> Option<Duration> {
+    if reactor.tasks().runnable() > 0 || reactor.buffers().wake_waiters() {
+        return None;
+    }
+    let wait = reactor
+        .next_timer()
+        .map_or(SLEEP_MAX, |deadline| deadline.since(now).min(SLEEP_MAX));
+    (!wait.is_zero() && reactor.begin_sleep()).then_some(wait)
+}
+
+fn sleep(reactor: &Rc<Reactor>, wait: Duration, spin: Option<Duration>) {
+    reactor.counters.waits.set(reactor.counters.waits.get() + 1);
+    if !spin.is_some_and(|spin| spin_for_work(reactor, spin.min(wait))) {
+        reactor.enter(Some(wait));
+    }
+    reactor.end_sleep();
+}
+
+/// Looks for completions without sleeping: for cores that have a CPU of their own. True when there is one.
+fn spin_for_work(reactor: &Rc<Reactor>, spin: Duration) -> bool {
+    let end = time::now().plus(spin);
+    reactor.enter(None);
+    loop {
+        if reactor.has_completions() {
+            return true;
+        }
+        if time::now() >= end {
+            return false;
+        }
+        if reactor.needs_enter() {
+            reactor.enter(None);
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// Ends this turn: every other task that can run does so first.
+async fn next_turn() {
+    give_way();
+    super::task::yield_now().await;
+}
+
+fn count_turn(reactor: &Rc<Reactor>, lasted: Duration) {
+    let counters = &reactor.counters;
+    counters.turns.set(counters.turns.get() + 1);
+    if lasted > STALL {
+        counters.stalls.set(counters.stalls.get() + 1);
+    }
+    if lasted > counters.stall_longest.get() {
+        counters.stall_longest.set(lasted);
+    }
+}

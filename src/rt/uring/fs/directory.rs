@@ -1,0 +1,126 @@
+//! Directories, names, locks and space.
+
+#![expect(clippy::disallowed_methods, reason = "this is where rt::fs reaches std::fs")]
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+/// One entry of a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub name: OsString,
+    pub is_directory: bool,
+    /// Bytes of a file; of a directory, nothing of use.
+    pub bytes: u64,
+}
+
+/// Makes the directory and those above it; none of them is synced.
+///
+/// # Errors
+/// What `mkdir(2)` says.
+pub fn create_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// The entries of a directory, ordered by name; an entry that vanishes meanwhile is left out.
+///
+/// # Errors
+/// What `readdir(3)` says.
+pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(metadata) => entries.push(Entry {
+                name: entry.file_name(),
+                is_directory: metadata.is_dir(),
+                bytes: metadata.len(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    entries.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(entries)
+}
+
+/// All bytes of a small file.
+///
+/// # Errors
+/// What `open(2)` and `read(2)` say.
+pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+/// Gives a file or directory another name, in place of a file that had it.
+///
+/// # Errors
+/// What `rename(2)` says.
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// # Errors
+/// What `unlink(2)` says.
+pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    std::fs::remove_file(path)
+}
+
+/// Removes a directory with all that is in it; the links in it are removed, not followed.
+///
+/// # Errors
+/// What `unlink(2)` and `rmdir(2)` say.
+pub fn remove_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
+    std::fs::remove_dir_all(path)
+}
+
+/// Waits until the names in a directory are on the disk; holds the thread.
+///
+/// # Errors
+/// What `fsync(2)` says.
+pub fn sync_directory(path: impl AsRef<Path>) -> io::Result<()> {
+    Ok(rustix::fs::fsync(open_directory(path.as_ref())?)?)
+}
+
+/// Whether something has this name.
+///
+/// # Errors
+/// What `stat(2)` says, other than that there is nothing.
+pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
+    path.as_ref().try_exists()
+}
+
+/// Bytes that this process may still write on the file system of `path`.
+///
+/// # Errors
+/// What `statvfs(2)` says.
+pub fn free_bytes(path: impl AsRef<Path>) -> io::Result<u64> {
+    let status = rustix::fs::statvfs(path.as_ref())?;
+    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+}
+
+/// A directory that no other process may use meanwhile; dropped, it is free.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: OwnedFd,
+}
+
+/// Locks a directory by its file `.lock`, as Kafka does.
+///
+/// # Errors
+/// `WouldBlock` when another process has it; what `open(2)` says.
+pub fn lock_directory(path: impl AsRef<Path>) -> io::Result<DirectoryLock> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path.as_ref().join(".lock"), flags, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(DirectoryLock { _file: file })
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}

@@ -1,0 +1,220 @@
+//! One file: appends and reads through the page cache on the spot, reads of cold data and syncs through the ring.
+
+#![expect(unsafe_code, reason = "entries name memory that the kernel reads and writes")]
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use io_uring::{opcode, types};
+use rustix::fs::{Advice, Mode, OFlags};
+
+use super::residency;
+use crate::base::offset::FilePosition;
+use crate::rt::uring::operations::outcome;
+use crate::rt::uring::reactor::Reactor;
+
+/// Slices of one `pwritev`: the kernel's IOV_MAX.
+const SLICES_MAX: usize = 1024;
+
+/// Bytes of one read through the ring.
+const COLD_READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// How to open a file. New files may be read and written by their owner, and read by the group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// It exists, and is read.
+    Read,
+    /// It exists, and is read and written.
+    ReadWrite,
+    /// Read and written; made when missing.
+    Create,
+    /// Read and written; an error when it exists.
+    CreateNew,
+}
+
+/// An open file. Clones are the same file; with the last of them, and the last operation in flight, it is closed.
+#[derive(Clone, Debug)]
+pub struct File {
+    descriptor: Rc<OwnedFd>,
+}
+
+impl File {
+    /// Opens a file, without waiting for its data.
+    ///
+    /// # Errors
+    /// What `open(2)` says.
+    pub fn open(path: impl AsRef<Path>, how: Open) -> io::Result<Self> {
+        let flags = match how {
+            Open::Read => OFlags::RDONLY,
+            Open::ReadWrite => OFlags::RDWR,
+            Open::Create => OFlags::RDWR | OFlags::CREATE,
+            Open::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        };
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+        let descriptor = rustix::fs::open(path.as_ref(), flags | OFlags::CLOEXEC, mode)?;
+        Ok(Self {
+            descriptor: Rc::new(descriptor),
+        })
+    }
+
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// What `fstat(2)` says.
+    pub fn len(&self) -> io::Result<u64> {
+        let status = rustix::fs::fstat(self.descriptor.as_fd())?;
+        Ok(u64::try_from(status.st_size).unwrap_or(0))
+    }
+
+    /// Whether the file has no bytes.
+    ///
+    /// # Errors
+    /// As [`File::len`].
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Writes all of `parts`, one after the other, at `position`, into the page cache: no wait for the disk unless the kernel throttles
+    /// writers. After an error it is unknown how much was written.
+    ///
+    /// # Errors
+    /// What `pwritev(2)` says: `StorageFull` and the like.
+    pub fn write_at(&self, position: FilePosition, parts: &[&[u8]]) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = slices.as_mut_slice();
+        let mut at = position.0;
+        // Empty slices at the front make a write of nothing look like a full disk.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            let batch = &left[..left.len().min(SLICES_MAX)];
+            match rustix::io::pwritev(self.descriptor.as_fd(), batch, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    at += u64::try_from(written).unwrap_or(0);
+                    IoSlice::advance_slices(&mut left, written);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads at `position` on the spot: short only at the end of the file. For what is known to be in the page cache; anything else
+    /// holds the core until the disk answers.
+    ///
+    /// # Errors
+    /// What `pread(2)` says.
+    pub fn read_at(&self, position: FilePosition, into: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            let at = position.0 + u64::try_from(filled).unwrap_or(0);
+            match rustix::io::pread(self.descriptor.as_fd(), &mut into[filled..], at) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Reads at `position` through the ring, so that the core goes on meanwhile: short only at the end of the file.
+    ///
+    /// # Errors
+    /// What `pread(2)` says.
+    pub async fn read_cold(&self, position: FilePosition, length: usize) -> io::Result<Vec<u8>> {
+        let reactor = Reactor::current();
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let wanted = (length - bytes.len()).min(COLD_READ_BYTES_MAX);
+            let at = position.plus(u64::try_from(bytes.len()).unwrap_or(0));
+            let target = bytes.spare_capacity_mut().as_mut_ptr().cast();
+            let entry = opcode::Read::new(self.fd(), target, u32::try_from(wanted).unwrap_or(u32::MAX))
+                .offset(at.0)
+                .build();
+            // SAFETY: the held vector owns the spare capacity that is written, the held descriptor is open.
+            let (result, (_, mut filled)) =
+                unsafe { reactor.submit(entry, (Rc::clone(&self.descriptor), bytes)) }.await;
+            let count = match outcome(result) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    bytes = filled;
+                    continue;
+                }
+                other => other?,
+            };
+            // SAFETY: the kernel wrote `count` bytes, at most `wanted`, after the first `len`.
+            unsafe { filled.set_len(filled.len() + count.min(wanted)) };
+            bytes = filled;
+            if count == 0 {
+                break;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Waits until all that was written to this file before is on the disk (`fdatasync`), through the ring.
+    ///
+    /// # Errors
+    /// After an error it is unknown what is on the disk, and syncing again tells nothing: give the file up.
+    pub async fn sync_data(&self) -> io::Result<()> {
+        let entry = opcode::Fsync::new(self.fd()).flags(types::FsyncFlags::DATASYNC).build();
+        // SAFETY: the held descriptor is open.
+        let (result, _) = unsafe { Reactor::current().submit(entry, Rc::clone(&self.descriptor)) }.await;
+        outcome(result).map(drop)
+    }
+
+    /// [`File::sync_data`] for threads and moments without a ring; holds the thread.
+    ///
+    /// # Errors
+    /// As [`File::sync_data`].
+    pub fn sync_data_now(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(self.descriptor.as_fd())?)
+    }
+
+    /// Makes the file `length` bytes long.
+    ///
+    /// # Errors
+    /// What `ftruncate(2)` says.
+    pub fn truncate(&self, length: u64) -> io::Result<()> {
+        Ok(rustix::fs::ftruncate(self.descriptor.as_fd(), length)?)
+    }
+
+    /// Whether the page cache has all of the range, so that reading it does not wait.
+    #[must_use]
+    pub fn is_resident(&self, position: FilePosition, length: u64) -> bool {
+        residency::is_resident(self.descriptor.as_fd(), position, length)
+    }
+
+    /// Asks the kernel to forget the pages of this file that are on the disk: what comes next is a cold read.
+    ///
+    /// # Errors
+    /// What `posix_fadvise(2)` says.
+    pub fn evict(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(self.descriptor.as_fd(), 0, None, Advice::DontNeed)?)
+    }
+
+    /// Brings the range into the page cache through the ring, when it is not there.
+    pub(in crate::rt) async fn make_resident(&self, position: FilePosition, length: u64) -> io::Result<()> {
+        if !self.is_resident(position, length) {
+            // The bytes are dropped: reading them is the one way to wait for them that works on every file system.
+            self.read_cold(position, usize::try_from(length).unwrap_or(COLD_READ_BYTES_MAX))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// One `sendfile(2)` to a socket that does not block; gives how many bytes it took.
+    pub(in crate::rt) fn send_to(&self, socket: impl AsFd, position: FilePosition, length: u64) -> io::Result<u64> {
+        let mut at = position.0;
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let sent = rustix::fs::sendfile(socket, self.descriptor.as_fd(), Some(&mut at), length)?;
+        Ok(u64::try_from(sent).unwrap_or(0))
+    }
+
+    fn fd(&self) -> types::Fd {
+        types::Fd(self.descriptor.as_raw_fd())
+    }
+}

@@ -1,0 +1,338 @@
+//! The state of a core: its ring and what is in flight, its timers, bells, buffers and tasks.
+//!
+//! Owned by one thread, reached through [`Reactor::current`] or a handle. Nothing here waits; the driver does.
+
+#![expect(unsafe_code, reason = "entries name memory that the kernel uses")]
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use io_uring::{cqueue, opcode, squeue, types};
+
+use super::bell::Bell;
+use super::buffers::BufferPool;
+use super::operations::{InFlight, Key, Operations, Single, Target};
+use super::ring::{Completion, Ring};
+use super::task::Tasks;
+use super::timers::{TimerKey, Timers};
+use crate::base::ids::ShardId;
+use crate::base::time::Monotonic;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Reactor>>> = const { RefCell::new(None) };
+}
+
+/// See the module.
+pub(super) struct Reactor {
+    shard: ShardId,
+    ring: RefCell<Ring>,
+    // What the kernel reads and writes through the ring: dropped only when nothing is in flight.
+    operations: ManuallyDrop<RefCell<Operations>>,
+    buffers: ManuallyDrop<BufferPool>,
+    timers: RefCell<Timers>,
+    bells: RefCell<Vec<Rc<AttachedBell>>>,
+    tasks: Tasks,
+    stopping: Cell<bool>,
+    completions: RefCell<Vec<Completion>>,
+    pub(super) counters: Counters,
+}
+
+/// What a core counts about itself.
+#[derive(Default)]
+pub(super) struct Counters {
+    pub turns: Cell<u64>,
+    pub waits: Cell<u64>,
+    pub completions: Cell<u64>,
+    pub stalls: Cell<u64>,
+    pub stall_longest: Cell<Duration>,
+    pub turn_began: Cell<u64>,
+}
+
+/// A bell that this core answers, and the tasks that wait for it.
+pub(super) struct AttachedBell {
+    bell: Arc<Bell>,
+    waiter: RefCell<Option<Waker>>,
+    detached: Cell<bool>,
+    key: Cell<Option<Key>>,
+}
+
+impl Reactor {
+    /// Makes the calling thread a core.
+    pub fn start(shard: ShardId, tasks: Tasks) -> io::Result<Rc<Self>> {
+        let ring = Ring::new()?;
+        let buffers = BufferPool::new()?;
+        buffers.register(&ring.submitter())?;
+        let reactor = Rc::new(Self {
+            shard,
+            ring: RefCell::new(ring),
+            operations: ManuallyDrop::new(RefCell::new(Operations::default())),
+            buffers: ManuallyDrop::new(buffers),
+            timers: RefCell::default(),
+            bells: RefCell::default(),
+            tasks,
+            stopping: Cell::new(false),
+            completions: RefCell::default(),
+            counters: Counters::default(),
+        });
+        CURRENT.set(Some(Rc::clone(&reactor)));
+        Ok(reactor)
+    }
+
+    /// The core that runs the calling thread.
+    ///
+    /// # Panics
+    /// On a thread that is no core.
+    pub fn current() -> Rc<Self> {
+        Self::try_current().expect("sockets, timers and asynchronous file operations exist on core threads only")
+    }
+
+    pub fn try_current() -> Option<Rc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// The thread is no core any more.
+    pub fn leave() {
+        CURRENT.take();
+    }
+
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    pub fn buffers(&self) -> &BufferPool {
+        &self.buffers
+    }
+
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Submits an entry with one completion.
+    ///
+    /// # Safety
+    /// All memory and descriptors that `entry` names are owned by `held`, at addresses that do not change when `held` is moved.
+    pub unsafe fn submit<T: 'static>(self: &Rc<Self>, entry: squeue::Entry, held: T) -> InFlight<T> {
+        let single = Single::new(held);
+        // SAFETY: `single` owns `held`, and the slot owns `single` until the last completion.
+        let key = unsafe { self.submit_to(entry, Rc::clone(&single) as Rc<dyn Target>) };
+        if key.is_none() {
+            single.refuse();
+        }
+        InFlight {
+            reactor: Rc::clone(self),
+            key,
+            single,
+        }
+    }
+
+    /// Submits an entry whose completions go to `target`; `None` when the core is stopping.
+    ///
+    /// # Safety
+    /// All memory and descriptors that `entry` names are owned by `target`, and do not move.
+    pub unsafe fn submit_to(&self, entry: squeue::Entry, target: Rc<dyn Target>) -> Option<Key> {
+        if self.stopping.get() {
+            return None;
+        }
+        let key = self.operations.borrow_mut().insert(target);
+        // SAFETY: the slot keeps the target until its last completion has been reaped.
+        unsafe { self.ring.borrow_mut().push(entry.user_data(key.to_user_data())) };
+        Some(key)
+    }
+
+    /// Asks the kernel to end an operation; its completion comes all the same.
+    pub fn cancel(&self, key: Key) {
+        let entry = opcode::AsyncCancel::new(key.to_user_data())
+            .build()
+            .user_data(Key::NOBODY);
+        // SAFETY: a cancellation names no memory.
+        unsafe { self.ring.borrow_mut().push(entry) };
+    }
+
+    /// Asks the kernel to end everything.
+    pub fn cancel_all(&self) {
+        let every = types::CancelBuilder::any();
+        let entry = opcode::AsyncCancel2::new(every).build().user_data(Key::NOBODY);
+        // SAFETY: a cancellation names no memory.
+        unsafe { self.ring.borrow_mut().push(entry) };
+    }
+
+    pub fn set_timer(&self, key: Option<TimerKey>, deadline: Monotonic, waker: Waker) -> TimerKey {
+        self.timers.borrow_mut().set(key, deadline, waker)
+    }
+
+    pub fn remove_timer(&self, key: TimerKey) {
+        self.timers.borrow_mut().remove(key);
+    }
+
+    /// No operation begins from here on; what is in flight ends.
+    pub fn stop(&self) {
+        if !self.stopping.replace(true) {
+            self.bells.borrow_mut().clear();
+            self.cancel_all();
+        }
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.operations.borrow().in_flight()
+    }
+
+    /// Answers a bell from now on: wakes its waiter, and does not sleep while it is pending.
+    pub fn attach(self: &Rc<Self>, bell: Arc<Bell>) -> Rc<AttachedBell> {
+        let attached = Rc::new(AttachedBell {
+            bell,
+            waiter: RefCell::new(None),
+            detached: Cell::new(false),
+            key: Cell::new(None),
+        });
+        attached.arm(self);
+        self.bells.borrow_mut().push(Rc::clone(&attached));
+        attached
+    }
+
+    pub fn detach(&self, attached: &Rc<AttachedBell>) {
+        attached.detached.set(true);
+        self.bells.borrow_mut().retain(|other| !Rc::ptr_eq(other, attached));
+        if let Some(key) = attached.key.get() {
+            self.cancel(key);
+        }
+    }
+
+    /// Says to all ringers that this core sleeps. False, and nothing said, when something is pending.
+    pub fn begin_sleep(&self) -> bool {
+        let bells = self.bells.borrow();
+        for (index, attached) in bells.iter().enumerate() {
+            if attached.bell.begin_sleep() {
+                bells[..index].iter().for_each(|earlier| earlier.bell.end_sleep());
+                return false;
+            }
+        }
+        true
+    }
+
+    pub fn end_sleep(&self) {
+        self.bells
+            .borrow()
+            .iter()
+            .for_each(|attached| attached.bell.end_sleep());
+    }
+
+    /// When the first timer is due.
+    pub fn next_timer(&self) -> Option<Monotonic> {
+        self.timers.borrow().next()
+    }
+
+    /// Whether completions wait for [`Reactor::dispatch`].
+    pub fn has_completions(&self) -> bool {
+        !self.completions.borrow().is_empty()
+    }
+
+    pub fn needs_enter(&self) -> bool {
+        self.ring.borrow_mut().needs_enter()
+    }
+
+    /// Enters the kernel; completions are kept for [`Reactor::dispatch`].
+    pub fn enter(&self, wait: Option<Duration>) {
+        let mut ring = self.ring.borrow_mut();
+        ring.enter(wait);
+        ring.reap(&mut self.completions.borrow_mut());
+    }
+
+    /// Gives completions, due timers and pending bells to those who wait for them.
+    pub fn dispatch(self: &Rc<Self>, now: Monotonic) {
+        let mut completions = self.completions.take();
+        let count = u64::try_from(completions.len()).unwrap_or(0);
+        self.counters.completions.set(self.counters.completions.get() + count);
+        for completion in completions.drain(..) {
+            self.deliver(completion);
+        }
+        self.completions.replace(completions);
+        self.fire_timers(now);
+        self.answer_bells();
+        self.buffers.wake_waiters();
+    }
+
+    fn deliver(self: &Rc<Self>, completion: Completion) {
+        if completion.user_data == Key::NOBODY {
+            return;
+        }
+        let target = self.operations.borrow_mut().target_of(completion);
+        if let Some(target) = target {
+            target.complete(self, completion.result, completion.flags);
+        } else {
+            // The slot is another's by now: the kernel posted twice, or we freed too early. A picked buffer is not lost.
+            crate::base::assert::never_fired("a completion has an owner", file!(), line!());
+            if let Some(buffer) = cqueue::buffer_select(completion.flags) {
+                self.buffers.taken();
+                self.buffers.give_back(buffer);
+            }
+        }
+    }
+
+    fn fire_timers(&self, now: Monotonic) {
+        loop {
+            let due = self.timers.borrow_mut().take_due(now);
+            let Some(waker) = due else { return };
+            waker.wake();
+        }
+    }
+
+    fn answer_bells(&self) {
+        for attached in self.bells.borrow().iter() {
+            if attached.bell.take_pending() {
+                let waiter = attached.waiter.take();
+                if let Some(waker) = waiter {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        // What is in flight at the end (a panic unwinds the core) stays allocated for ever: the kernel may still write there.
+        if self.operations.borrow().in_flight() == 0 {
+            // SAFETY: dropped once, here, and not used after.
+            unsafe {
+                ManuallyDrop::drop(&mut self.operations);
+                ManuallyDrop::drop(&mut self.buffers);
+            }
+        }
+    }
+}
+
+impl AttachedBell {
+    /// Wakes the waker at the next ring. One waiter a bell.
+    pub fn wait(&self, waker: Waker) {
+        self.waiter.replace(Some(waker));
+    }
+
+    fn arm(self: &Rc<Self>, reactor: &Reactor) {
+        let descriptor = types::Fd(self.bell.descriptor().as_raw_fd());
+        let events = u32::from(libc::POLLIN.unsigned_abs());
+        let entry = opcode::PollAdd::new(descriptor, events).multi(true).build();
+        // SAFETY: the target owns the bell, which owns the descriptor.
+        let key = unsafe { reactor.submit_to(entry, Rc::clone(self) as Rc<dyn Target>) };
+        self.key.set(key);
+    }
+}
+
+impl Target for AttachedBell {
+    /// The completion only ends the ring's sleep: the driver looks at every bell in every turn.
+    fn complete(self: Rc<Self>, reactor: &Rc<Reactor>, _result: i32, flags: u32) {
+        if cqueue::more(flags) {
+            return;
+        }
+        self.key.set(None);
+        if !self.detached.get() {
+            // `None` when the core is stopping: then nobody rings any more.
+            self.arm(reactor);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The io_uring of a core: creation, submission, waiting, reaping. Knows nothing of what the entries mean.
+//!
+//! Made and used on one thread (SINGLE_ISSUER). Completions are posted only inside [`Ring::enter`] (DEFER_TASKRUN), so between two
+//! calls of it nothing changes under our feet.
+
+#![expect(unsafe_code, reason = "the ring is shared memory with the kernel")]
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use io_uring::{EnterFlags, IoUring, cqueue, squeue, types};
+
+/// Entries that may be queued between two system calls; more are submitted by an extra one.
+const SUBMISSION_ENTRIES: u32 = 512;
+
+/// Completions that the ring holds; what exceeds it waits in the kernel (NODROP) and comes with the next [`Ring::enter`].
+const COMPLETION_ENTRIES: u32 = 8192;
+
+/// One completion as the kernel posts it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub user_data: u64,
+    pub result: i32,
+    pub flags: u32,
+}
+
+/// See the module.
+pub(super) struct Ring {
+    uring: IoUring,
+    /// Entries that the submission queue had no room for, even after a submit.
+    backlog: VecDeque<squeue::Entry>,
+    enter_flags: EnterFlags,
+}
+
+impl Ring {
+    /// Makes the ring of the calling thread.
+    ///
+    /// # Errors
+    /// What `io_uring_setup(2)` says; [`super::probe`] explains it.
+    pub fn new() -> io::Result<Self> {
+        let uring = Self::builder().build(SUBMISSION_ENTRIES)?;
+        let mut enter_flags = EnterFlags::GETEVENTS | EnterFlags::EXT_ARG;
+        if uring.params().is_feature_no_iowait() {
+            // Waiting for a client is idling, not waiting for a disk.
+            enter_flags |= EnterFlags::NO_IOWAIT;
+        }
+        Ok(Self {
+            uring,
+            backlog: VecDeque::new(),
+            enter_flags,
+        })
+    }
+
+    /// The setup that every ring here has, and that the probe tries.
+    pub fn builder() -> io_uring::Builder {
+        let mut builder = IoUring::builder();
+        builder
+            .dontfork()
+            .setup_cqsize(COMPLETION_ENTRIES)
+            .setup_submit_all()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag();
+        builder
+    }
+
+    /// Queues an entry; it reaches the kernel with the next [`Ring::enter`], or at once when the queue is full.
+    ///
+    /// # Safety
+    /// All memory and descriptors that the entry names must stay valid until its last completion has been reaped.
+    pub unsafe fn push(&mut self, entry: squeue::Entry) {
+        if self.backlog.is_empty() {
+            // SAFETY: passed on to the caller.
+            if unsafe { self.uring.submission().push(&entry) }.is_ok() {
+                return;
+            }
+            self.submit();
+        }
+        self.backlog.push_back(entry);
+        self.move_backlog();
+    }
+
+    /// Whether [`Ring::enter`] without a wait would do something.
+    pub fn needs_enter(&mut self) -> bool {
+        let submission = self.uring.submission();
+        !submission.is_empty() || submission.taskrun() || submission.cq_overflow() || !self.backlog.is_empty()
+    }
+
+    /// Submits what is queued and lets the kernel post completions; with `wait`, sleeps until there is one, at most that long.
+    pub fn enter(&mut self, wait: Option<Duration>) {
+        self.move_backlog();
+        let to_submit = self.queued();
+        let timeout = types::Timespec::from(wait.unwrap_or_default());
+        let arguments = types::SubmitArgs::new().timespec(&timeout);
+        let wanted = u32::from(wait.is_some());
+        // SAFETY: `arguments` is what EXT_ARG announces, and it and `timeout` outlive the call.
+        let outcome = unsafe {
+            self.uring
+                .submitter()
+                .enter(to_submit, wanted, self.enter_flags.bits(), Some(&arguments))
+        };
+        Self::check_entered(outcome);
+    }
+
+    /// Moves all posted completions to the end of `into`.
+    pub fn reap(&mut self, into: &mut Vec<Completion>) {
+        into.extend(self.uring.completion().map(|entry: cqueue::Entry| Completion {
+            user_data: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
+    }
+
+    /// The ring itself, for registrations.
+    pub fn submitter(&self) -> io_uring::Submitter<'_> {
+        self.uring.submitter()
+    }
+
+    fn submit(&mut self) {
+        let to_submit = self.queued();
+        // SAFETY: no argument is passed, and no flag announces one.
+        let outcome = unsafe { self.uring.submitter().enter::<libc::sigset_t>(to_submit, 0, 0, None) };
+        Self::check_entered(outcome);
+    }
+
+    fn queued(&mut self) -> u32 {
+        u32::try_from(self.uring.submission().len()).unwrap_or(SUBMISSION_ENTRIES)
+    }
+
+    fn move_backlog(&mut self) {
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: the caller of `push` promised it for this entry.
+            if unsafe { self.uring.submission().push(entry) }.is_err() {
+                return;
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    /// A wait that ended by its time, a signal, or a kernel short of memory for now is no error: the next turn goes on.
+    fn check_entered(outcome: io::Result<usize>) {
+        let Err(error) = outcome else { return };
+        match error.raw_os_error() {
+            Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
+            code => panic!("io_uring_enter failed on this core's ring ({code:?}): {error}"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Tasks: futures that a core polls, in two queues with shares (requests before background work).
+//!
+//! Every task is tracked: the core knows how many could run, so that it sleeps in the kernel exactly when none can, and at the end it
+//! drops them all. The tracker's waker is the only one of its task that glommio ever sees, and it may be used from any thread.
+
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use glommio::{Latency, Shares, TaskQueueHandle};
+
+use super::bell::Bell;
+use super::reactor::Reactor;
+use super::time;
+use crate::base::time::Monotonic;
+
+/// How long a task may go on before [`yield_if_needed`] yields: half of the longest step that a core allows.
+const STEP: Duration = Duration::from_micros(250);
+
+/// Runs `future` on this core, in the queue of requests, until it ends or the core stops.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    let reactor = Reactor::current();
+    start(&reactor, Queue::Request, future);
+}
+
+/// Runs `future` on this core, in the queue that has a fifth of the shares of requests.
+pub fn spawn_background(future: impl Future<Output = ()> + 'static) {
+    let reactor = Reactor::current();
+    start(&reactor, Queue::Background, future);
+}
+
+/// Lets every other task that can run do so, and the ring submit and reap.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Yields when this turn of the core has lasted half of the longest step that is allowed.
+pub async fn yield_if_needed() {
+    let began = Monotonic(Reactor::current().counters.turn_began.get());
+    if time::now().since(began) >= STEP {
+        yield_now().await;
+    }
+}
+
+/// Runs a core on a thread of its own until the future that `make` makes ends: for tests and small tools.
+///
+/// # Panics
+/// When the future panics, with its panic; when this machine cannot run a core.
+pub fn block_on<T: Send + 'static, F: Future<Output = T> + 'static>(make: impl FnOnce() -> F + Send + 'static) -> T {
+    super::cores::block_on(make)
+}
+
+/// Runs the future as the core's main task: when it ends, the core stops, and `done` has its output.
+pub(super) fn start_main<T: 'static>(
+    reactor: &Rc<Reactor>,
+    future: impl Future<Output = T> + 'static,
+    done: Rc<RefCell<Option<T>>>,
+) {
+    let stopper = Rc::clone(reactor);
+    start(reactor, Queue::Request, async move {
+        let output = future.await;
+        done.replace(Some(output));
+        stopper.tasks().cancel_all();
+    });
+}
+
+/// The two queues of a core.
+#[derive(Clone, Copy)]
+enum Queue {
+    Request,
+    Background,
+}
+
+/// The tasks of a core.
+pub(super) struct Tasks {
+    shared: Arc<Shared>,
+    request: TaskQueueHandle,
+    background: TaskQueueHandle,
+    live: RefCell<Live>,
+    cancelling: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Live {
+    slots: Vec<Option<Arc<Tracker>>>,
+    free: Vec<usize>,
+}
+
+/// What wakers of this core's tasks reach from any thread.
+struct Shared {
+    owner: std::thread::ThreadId,
+    /// Tasks woken and not yet polled; only the owner's thread writes it.
+    runnable: AtomicUsize,
+    /// Another thread woke a task: glommio must look at its own queue of foreign wakes.
+    woken_from_afar: AtomicBool,
+    bell: Arc<Bell>,
+}
+
+impl Tasks {
+    /// The queues of the executor that runs the calling thread.
+    pub fn new(bell: Arc<Bell>) -> Self {
+        let executor = glommio::executor();
+        let queue = |shares, name| executor.create_task_queue(Shares::Static(shares), Latency::NotImportant, name);
+        Self {
+            shared: Arc::new(Shared {
+                owner: std::thread::current().id(),
+                runnable: AtomicUsize::new(0),
+                woken_from_afar: AtomicBool::new(false),
+                bell,
+            }),
+            request: queue(1000, "request"),
+            background: queue(200, "background"),
+            live: RefCell::default(),
+            cancelling: Cell::new(false),
+        }
+    }
+
+    /// Tasks that could run.
+    pub fn runnable(&self) -> usize {
+        self.shared.runnable.load(Ordering::Relaxed)
+    }
+
+    /// Tasks that have not ended.
+    pub fn live(&self) -> usize {
+        let live = self.live.borrow();
+        live.slots.len() - live.free.len()
+    }
+
+    pub fn take_woken_from_afar(&self) -> bool {
+        self.shared.woken_from_afar.load(Ordering::Relaxed) && self.shared.woken_from_afar.swap(false, Ordering::SeqCst)
+    }
+
+    pub fn request_queue(&self) -> TaskQueueHandle {
+        self.request
+    }
+
+    /// Ends every task: each is dropped at its next turn, without being polled.
+    pub fn cancel_all(&self) {
+        self.cancelling.set(true);
+        let trackers: Vec<_> = self.live.borrow().slots.iter().flatten().cloned().collect();
+        for tracker in trackers {
+            tracker.wake_here();
+        }
+    }
+
+    /// Whether all tasks were cancelled, and are gone.
+    pub fn have_ended(&self) -> bool {
+        self.cancelling.get() && self.live() == 0
+    }
+
+    fn add(&self) -> (usize, Arc<Tracker>) {
+        let tracker = Arc::new(Tracker {
+            shared: Arc::clone(&self.shared),
+            inner: OnceLock::new(),
+            runnable: AtomicBool::new(true),
+        });
+        self.shared.runnable_changed(true);
+        let mut live = self.live.borrow_mut();
+        let slot = live.free.pop().unwrap_or_else(|| {
+            live.slots.push(None);
+            live.slots.len() - 1
+        });
+        live.slots[slot] = Some(Arc::clone(&tracker));
+        (slot, tracker)
+    }
+
+    fn remove(&self, slot: usize) {
+        let mut live = self.live.borrow_mut();
+        let tracker = live.slots[slot].take();
+        live.free.push(slot);
+        drop(live);
+        if let Some(tracker) = tracker {
+            tracker.begin_poll();
+            // A wake from here on finds the task runnable for ever, and counts nothing.
+            tracker.runnable.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    fn runnable_changed(&self, more: bool) {
+        let count = self.runnable.load(Ordering::Relaxed);
+        let count = if more { count + 1 } else { count.saturating_sub(1) };
+        self.runnable.store(count, Ordering::Relaxed);
+    }
+}
+
+/// The waker of one task.
+struct Tracker {
+    shared: Arc<Shared>,
+    inner: OnceLock<Waker>,
+    /// Counted in `Shared::runnable`; only the owner's thread writes it.
+    runnable: AtomicBool,
+}
+
+impl Tracker {
+    fn begin_poll(&self) {
+        if self.runnable.load(Ordering::Relaxed) {
+            self.runnable.store(false, Ordering::Relaxed);
+            self.shared.runnable_changed(false);
+        }
+    }
+
+    fn wake_here(&self) {
+        if !self.runnable.load(Ordering::Relaxed) {
+            self.runnable.store(true, Ordering::Relaxed);
+            self.shared.runnable_changed(true);
+            if let Some(inner) = self.inner.get() {
+                inner.wake_by_ref();
+            }
+        }
+    }
+}
+
+impl Wake for Tracker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if std::thread::current().id() == self.shared.owner {
+            self.wake_here();
+        } else if let Some(inner) = self.inner.get() {
+            inner.wake_by_ref();
+            self.shared.woken_from_afar.store(true, Ordering::SeqCst);
+            self.shared.bell.ring();
+        }
+    }
+}
+
+/// Takes the task out of the list, whether it ended or was dropped unpolled.
+struct Ended {
+    reactor: Rc<Reactor>,
+    slot: usize,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.reactor.tasks().remove(self.slot);
+    }
+}
+
+fn start(reactor: &Rc<Reactor>, queue: Queue, future: impl Future<Output = ()> + 'static) {
+    let tasks = reactor.tasks();
+    let (slot, tracker) = tasks.add();
+    let ended = Ended {
+        reactor: Rc::clone(reactor),
+        slot,
+    };
+    let handle = match queue {
+        Queue::Request => tasks.request,
+        Queue::Background => tasks.background,
+    };
+    let task = track(future, tracker, ended, queue);
+    if let Ok(task) = glommio::spawn_local_into(task, handle) {
+        task.detach();
+    }
+}
+
+async fn track(future: impl Future<Output = ()>, tracker: Arc<Tracker>, ended: Ended, queue: Queue) {
+    let waker = Waker::from(Arc::clone(&tracker));
+    let mut future = pin!(future);
+    std::future::poll_fn(|context| {
+        tracker.inner.get_or_init(|| context.waker().clone());
+        tracker.begin_poll();
+        if ended.reactor.tasks().cancelling.get() {
+            return Poll::Ready(());
+        }
+        if matches!(queue, Queue::Background) {
+            give_way();
+        }
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    })
+    .await;
+}
+
+/// The present queue lets another one run after the present task, by shares.
+pub(super) fn give_way() {
+    let executor = glommio::executor();
+    let mut yielding = pin!(executor.yield_task_queue_now());
+    // Its first poll marks the queue; the wake that it asks for is nobody's.
+    let _ = yielding.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+}

@@ -1,0 +1,4 @@
+//! The machine's body, over the real kernel.
+
+mod core;
+mod net;

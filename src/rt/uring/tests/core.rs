@@ -1,0 +1,158 @@
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::rt::local;
+use crate::rt::task::{block_on, spawn, spawn_background, yield_now};
+use crate::rt::{cores, mesh, time};
+
+#[test]
+fn a_core_runs_its_future_and_ends() {
+    assert_eq!(block_on(|| async { 7 }), 7);
+    // A second one in the same process.
+    assert_eq!(block_on(|| async { 8 }), 8);
+}
+
+#[test]
+fn a_panic_in_a_task_reaches_the_caller() {
+    let outcome = std::panic::catch_unwind(|| {
+        block_on(|| async {
+            spawn(async { panic!("on purpose") });
+            time::sleep(Duration::from_secs(5)).await;
+        });
+    });
+    assert!(outcome.is_err());
+}
+
+#[test]
+fn tasks_of_both_queues_run_and_the_rest_is_dropped_at_the_end() {
+    struct OnDrop(std::sync::mpsc::Sender<()>);
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    block_on(|| async {
+        let count = Rc::new(Cell::new(0));
+        let (done, all_done) = local::oneshot();
+        let done = Rc::new(Cell::new(Some(done)));
+        for index in 0..100 {
+            let (count, done) = (Rc::clone(&count), Rc::clone(&done));
+            let task = async move {
+                for _ in 0..10 {
+                    yield_now().await;
+                }
+                count.set(count.get() + 1);
+                if count.get() == 100 {
+                    let _ = done.take().map(|done| done.send(()));
+                }
+            };
+            if index % 2 == 0 {
+                spawn(task)
+            } else {
+                spawn_background(task)
+            }
+        }
+        assert_eq!(all_done.await, Some(()));
+        let guard = OnDrop(sender);
+        spawn(async move {
+            let _guard = guard;
+            std::future::pending::<()>().await;
+        });
+    });
+    assert_eq!(receiver.recv(), Ok(()));
+}
+
+#[test]
+fn sleeps_end_in_order_and_not_early() {
+    block_on(|| async {
+        let began = time::now();
+        let (sender, receiver) = local::oneshot();
+        spawn(async move {
+            time::sleep(Duration::from_millis(5)).await;
+            let _ = sender.send(time::now());
+        });
+        time::sleep(Duration::from_millis(20)).await;
+        let long = time::now().since(began);
+        assert!(long >= Duration::from_millis(20));
+        assert!(receiver.await.is_some_and(|at| at.since(began) < long));
+        let limited = time::timeout(Duration::from_millis(2), std::future::pending::<()>()).await;
+        assert!(limited.is_none());
+        assert_eq!(time::timeout(Duration::from_secs(1), async { 3 }).await, Some(3));
+    });
+}
+
+#[test]
+fn a_waker_works_from_another_thread() {
+    let took = block_on(|| async {
+        let (sender, receiver) = std::sync::mpsc::channel::<std::task::Waker>();
+        let thread = std::thread::spawn(move || {
+            if let Ok(waker) = receiver.recv() {
+                waker.wake();
+            }
+        });
+        let began = time::now();
+        let mut polled = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut polled, true) {
+                return std::task::Poll::Ready(());
+            }
+            let _ = sender.send(context.waker().clone());
+            std::task::Poll::Pending
+        })
+        .await;
+        let _ = thread.join();
+        time::now().since(began)
+    });
+    assert!(took < Duration::from_millis(200), "{took:?}");
+}
+
+#[test]
+fn messages_cross_the_mesh_in_order_and_a_full_queue_gives_them_back() {
+    for count in [2, 4] {
+        let rounds = 20_000u64;
+        let mut endpoints = mesh::new::<u64>(count + 1, 64).unwrap();
+        let control = endpoints.pop().unwrap();
+        let slots: Vec<_> = endpoints
+            .into_iter()
+            .map(|endpoint| std::sync::Mutex::new(Some(endpoint)))
+            .collect();
+        let slots = std::sync::Arc::new(slots);
+        let plans = cores::plan(count, None).unwrap();
+        let handles = cores::run(&plans, move |shard| {
+            let endpoint = slots[shard.index()].lock().unwrap().take().unwrap();
+            async move {
+                let endpoint = endpoint.attach();
+                let next = (endpoint.index() + 1) % count;
+                let mut sent = 0;
+                let mut got = 0;
+                while got < rounds {
+                    while sent < rounds && endpoint.try_send(next, sent).is_ok() {
+                        sent += 1;
+                    }
+                    let messages = endpoint.receive().await;
+                    for (_, number) in &messages {
+                        assert_eq!(*number, got);
+                        got += 1;
+                    }
+                    endpoint.recycle(messages);
+                }
+                while sent < rounds {
+                    if endpoint.try_send(next, sent).is_ok() {
+                        sent += 1
+                    } else {
+                        yield_now().await
+                    }
+                }
+                assert!(endpoint.try_send(count, sent).is_ok());
+            }
+        })
+        .unwrap();
+        let mut said = 0;
+        while said < count {
+            said += control.receive_blocking(Duration::from_secs(10)).len();
+        }
+        handles.into_iter().for_each(cores::CoreHandle::join);
+    }
+}

@@ -1,0 +1,95 @@
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+
+use bytes::Bytes;
+
+use crate::rt::net::{Listener, claim};
+use crate::rt::task::{block_on, spawn};
+
+fn anywhere() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// Runs a listener that sends back whatever comes, for `connections` connections one after the other or at once, and `client` beside it.
+fn with_echo(connections: usize, client: impl FnOnce(SocketAddr) + Send + 'static) {
+    block_on(move || async move {
+        let listener = Listener::bind(anywhere()).unwrap();
+        let address = listener.local_address();
+        let client = std::thread::spawn(move || client(address));
+        let gate = std::rc::Rc::new(crate::rt::local::Event::new());
+        let ended = std::rc::Rc::new(std::cell::Cell::new(0));
+        for _ in 0..connections {
+            let stream = listener.accept().await.unwrap();
+            let (gate, ended) = (std::rc::Rc::clone(&gate), std::rc::Rc::clone(&ended));
+            spawn(async move {
+                loop {
+                    let received = stream.receive().await.unwrap();
+                    if received.is_empty() {
+                        break;
+                    }
+                    let bytes = Bytes::copy_from_slice(&received);
+                    drop(received);
+                    stream.send(vec![bytes]).await.unwrap();
+                }
+                ended.set(ended.get() + 1);
+                gate.notify();
+            });
+        }
+        while ended.get() < connections {
+            gate.wait().await;
+        }
+        client.join().unwrap();
+    });
+}
+
+#[test]
+fn echo_of_many_connections_and_pieces() {
+    with_echo(50, |address| {
+        let mut streams: Vec<_> = (0..50).map(|_| TcpStream::connect(address).unwrap()).collect();
+        for round in 0..20u8 {
+            for stream in &mut streams {
+                stream.write_all(&[round; 10]).unwrap();
+                stream.write_all(&[round; 90]).unwrap();
+            }
+            for stream in &mut streams {
+                let mut back = [0; 100];
+                stream.read_exact(&mut back).unwrap();
+                assert_eq!(back, [round; 100]);
+            }
+        }
+    });
+}
+
+#[test]
+fn echo_of_a_large_message_to_a_half_closed_peer() {
+    with_echo(1, |address| {
+        let stream = TcpStream::connect(address).unwrap();
+        let mut writer = stream.try_clone().unwrap();
+        let writing = std::thread::spawn(move || {
+            for piece in 0..160u8 {
+                writer.write_all(&[piece; 65536]).unwrap();
+            }
+            writer.shutdown(std::net::Shutdown::Write).unwrap();
+        });
+        let mut reader = stream;
+        let mut back = Vec::new();
+        reader.read_to_end(&mut back).unwrap();
+        writing.join().unwrap();
+        assert_eq!(back.len(), 160 * 65536);
+        assert!(
+            back.chunks(65536)
+                .zip(0u8..)
+                .all(|(chunk, piece)| chunk.iter().all(|byte| *byte == piece))
+        );
+    });
+}
+
+#[test]
+fn a_taken_port_is_an_error() {
+    let taken = std::net::TcpListener::bind(anywhere()).unwrap();
+    let error = claim(taken.local_addr().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    drop(taken);
+    let free = claim(anywhere()).unwrap();
+    assert_ne!(free.port(), 0);
+}
