@@ -23,6 +23,15 @@ pub const PRODUCER_BATCHES_RETAINED: usize = 5;
 /// Bytes of a topic name (Kafka: `Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 
+/// Requests of one connection that are read and not answered; then its socket is not read.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 128;
+
+/// Bytes of requests and of their answers that a core holds; then sockets are not read.
+pub const REQUEST_MEMORY_BYTES_PER_CORE: usize = 256 * 1024 * 1024;
+
+/// Answers of one connection are joined to one send until they have this many bytes.
+pub const REPLY_BYTES_PER_SEND_MAX: u64 = 256 * 1024;
+
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());

@@ -1,0 +1,125 @@
+//! Accepting connections, and closing those that have been silent too long.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::base::time::Monotonic;
+use crate::rt;
+use crate::rt::net::{Listener, Stream};
+
+/// The open connections of one core.
+#[derive(Clone, Default)]
+pub struct Connections {
+    table: Rc<RefCell<Table>>,
+}
+
+#[derive(Default)]
+struct Table {
+    next_id: u64,
+    open: BTreeMap<u64, Open>,
+}
+
+struct Open {
+    stream: Stream,
+    last_activity: Rc<Cell<Monotonic>>,
+}
+
+/// One accepted connection; it leaves the table when this is dropped.
+pub struct Accepted {
+    pub stream: Stream,
+    pub last_activity: Rc<Cell<Monotonic>>,
+    id: u64,
+    connections: Connections,
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        self.stream.close();
+        self.connections.table.borrow_mut().open.remove(&self.id);
+    }
+}
+
+impl Connections {
+    fn add(&self, stream: Stream) -> Accepted {
+        let mut table = self.table.borrow_mut();
+        let id = table.next_id;
+        table.next_id += 1;
+        let last_activity = Rc::new(Cell::new(rt::time::now()));
+        table.open.insert(
+            id,
+            Open {
+                stream: stream.clone(),
+                last_activity: Rc::clone(&last_activity),
+            },
+        );
+        Accepted {
+            stream,
+            last_activity,
+            id,
+            connections: self.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.table.borrow().open.len()
+    }
+
+    /// Closes every connection that has been silent for longer than `idle_max`; the number of them.
+    pub fn close_idle(&self, now: Monotonic, idle_max: Duration) -> usize {
+        self.close_where(|open| now.since(open.last_activity.get()) > idle_max)
+    }
+
+    /// Closes every connection.
+    pub fn close_all(&self) {
+        self.close_where(|_| true);
+    }
+
+    fn close_where(&self, condition: impl Fn(&Open) -> bool) -> usize {
+        let closing: Vec<Stream> = self
+            .table
+            .borrow()
+            .open
+            .values()
+            .filter(|open| condition(open))
+            .map(|open| open.stream.clone())
+            .collect();
+        for stream in &closing {
+            stream.close();
+        }
+        closing.len()
+    }
+}
+
+/// Accepts connections for ever, each served by a task of its own.
+///
+/// An error of accept (out of file descriptors, a peer that has gone) does not end the listener: it waits a little and goes on.
+pub async fn accept_forever<F>(listener: Listener, connections: Connections, serve: impl Fn(Accepted) -> F)
+where
+    F: Future<Output = ()> + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok(stream) => rt::task::spawn(serve(connections.add(stream))),
+            Err(error) => {
+                tracing::warn!(%error, listener = %listener.local_address(), "cannot accept a connection; trying again");
+                rt::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Closes silent connections, for ever. `idle_max` is `connections.max.idle.ms`.
+pub async fn sweep_idle(connections: Connections, idle_max: Duration) {
+    let period = (idle_max / 10).clamp(Duration::from_millis(100), Duration::from_secs(10));
+    loop {
+        rt::time::sleep(period).await;
+        let closed = connections.close_idle(rt::time::now(), idle_max);
+        if closed > 0 {
+            tracing::debug!(closed, "closed connections that were silent too long");
+        }
+    }
+}
