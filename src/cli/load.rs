@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use crate::config::{Config, ConfigError, File, Inputs};
+use crate::rt::fs;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -30,7 +31,7 @@ pub fn load(file: Option<&OsStr>, sets: &[String]) -> Result<Config, LoadError> 
 }
 
 fn read(file: &OsStr, name: &str) -> Result<String, LoadError> {
-    let bytes = read_file(file).map_err(|source| LoadError::Unreadable {
+    let bytes = fs::read(file).map_err(|source| LoadError::Unreadable {
         name: name.to_owned(),
         source,
     })?;
@@ -51,14 +52,9 @@ fn environment() -> Vec<(String, String)> {
 
 /// What this host calls itself.
 fn host_name() -> String {
-    let name = read_file(OsStr::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let name = fs::read("/proc/sys/kernel/hostname").unwrap_or_default();
     match String::from_utf8_lossy(&name).trim() {
         "" => "localhost".to_owned(),
         name => name.to_owned(),
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "no core runs yet, and the file is read once")]
-fn read_file(file: &OsStr) -> std::io::Result<Vec<u8>> {
-    std::fs::read(file)
 }
