@@ -22,3 +22,17 @@ pub fn resident_bytes() -> io::Result<u64> {
     let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
     Ok(pages * page_bytes)
 }
+
+/// The address of a host name and port; an empty name is every interface. IPv4 is preferred, as clients of either family reach it.
+///
+/// # Errors
+/// The name is unknown.
+pub fn resolve(host: &str, port: u16) -> io::Result<std::net::SocketAddr> {
+    use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+    if host.is_empty() {
+        return Ok(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+    }
+    let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address is known for this name"))
+}

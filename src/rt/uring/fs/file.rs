@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use io_uring::{opcode, types};
 use rustix::fs::{Advice, Mode, OFlags};
@@ -34,10 +34,10 @@ pub enum Open {
     CreateNew,
 }
 
-/// An open file. Clones are the same file; with the last of them, and the last operation in flight, it is closed.
+/// An open file. Clones are the same file, on any core; with the last of them, and the last operation in flight, it is closed.
 #[derive(Clone, Debug)]
 pub struct File {
-    descriptor: Rc<OwnedFd>,
+    descriptor: Arc<OwnedFd>,
 }
 
 impl File {
@@ -55,7 +55,7 @@ impl File {
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
         let descriptor = rustix::fs::open(path.as_ref(), flags | OFlags::CLOEXEC, mode)?;
         Ok(Self {
-            descriptor: Rc::new(descriptor),
+            descriptor: Arc::new(descriptor),
         })
     }
 
@@ -137,7 +137,7 @@ impl File {
                 .build();
             // SAFETY: the held vector owns the spare capacity that is written, the held descriptor is open.
             let (result, (_, mut filled)) =
-                unsafe { reactor.submit(entry, (Rc::clone(&self.descriptor), bytes)) }.await;
+                unsafe { reactor.submit(entry, (Arc::clone(&self.descriptor), bytes)) }.await;
             let count = match outcome(result) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                     bytes = filled;
@@ -162,7 +162,7 @@ impl File {
     pub async fn sync_data(&self) -> io::Result<()> {
         let entry = opcode::Fsync::new(self.fd()).flags(types::FsyncFlags::DATASYNC).build();
         // SAFETY: the held descriptor is open.
-        let (result, _) = unsafe { Reactor::current().submit(entry, Rc::clone(&self.descriptor)) }.await;
+        let (result, _) = unsafe { Reactor::current().submit(entry, Arc::clone(&self.descriptor)) }.await;
         outcome(result).map(drop)
     }
 
