@@ -70,9 +70,9 @@ pub fn code_map(readme: &str, parts: &BTreeSet<String>) -> Vec<String> {
 fn the_checks_can_fail() {
     let manifest = "[package]\nname = \"a\"\n[dependencies]\nb = \"1\"   # why\nc = \"1\"\n[lints]\nd = \"deny\"\n[dev-dependencies]\ne = { git = \"x\" } # why\n";
     assert_eq!(dependencies("Cargo.toml", manifest).len(), 2);
-    assert_eq!(opening("src/a/mod.rs", "use x;").is_some(), true);
-    assert_eq!(opening("src/a/mod.rs", "//! Yes.").is_some(), false);
-    assert_eq!(opening("src/a/tests.rs", "use x;").is_some(), false);
+    assert!(opening("src/a/mod.rs", "use x;").is_some());
+    assert!(opening("src/a/mod.rs", "//! Yes.").is_none());
+    assert!(opening("src/a/tests.rs", "use x;").is_none());
     let parts: BTreeSet<_> = ["base", "log", "server"].map(str::to_owned).into();
     let map = "text\n0 base/    ids\n2 log/ x\n8 server.rs   wiring\n";
     assert_eq!(code_map(map, &parts), Vec::<String>::new());

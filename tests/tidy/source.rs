@@ -244,14 +244,15 @@ pub fn functions(code: &str) -> Vec<Function> {
     let mut functions = Vec::new();
     for (index, (token, line)) in tokens.iter().enumerate() {
         let name = tokens.get(index + 1).map_or("", |next| next.0);
-        if *token == "fn" && is_name(name) {
-            if let Some(last_line) = body_end(&tokens[index..]) {
-                functions.push(Function {
-                    name: name.to_owned(),
-                    line: *line,
-                    lines: last_line - line + 1,
-                });
-            }
+        if *token == "fn"
+            && is_name(name)
+            && let Some(last_line) = body_end(&tokens[index..])
+        {
+            functions.push(Function {
+                name: name.to_owned(),
+                line: *line,
+                lines: last_line - line + 1,
+            });
         }
     }
     functions

@@ -76,7 +76,7 @@ fn has_reason(lines: &[&str]) -> bool {
         .rev()
         .take(8)
         .take_while(|line| !line.trim().is_empty())
-        .any(|line| says(line))
+        .any(says)
 }
 
 /// Every expected lint says why.
