@@ -26,6 +26,9 @@ pub(super) const BUFFER_BYTES: usize = 32 * 1024;
 /// Buffers of a core.
 const BUFFERS: u16 = 64;
 
+/// With fewer than these left to the kernel, received bytes are copied, and their buffers given back at once.
+const BUFFERS_LOW: u16 = BUFFERS / 4;
+
 /// The one group of buffers that a core has.
 pub(super) const GROUP: u16 = 0;
 
@@ -79,6 +82,11 @@ impl BufferPool {
     /// Whether the kernel has a buffer to pick.
     pub fn has_lent(&self) -> bool {
         self.lent.get() > 0
+    }
+
+    /// Whether so few buffers are left that what comes in is better copied out of them.
+    pub fn is_low(&self) -> bool {
+        self.lent.get() < BUFFERS_LOW
     }
 
     /// A completion named this buffer: it is ours.
@@ -135,26 +143,45 @@ impl Drop for BufferPool {
     }
 }
 
-/// Bytes that came from a connection, in a buffer of the core's pool; empty at the end of the stream.
+/// Bytes that came from a connection; empty at the end of the stream.
 ///
-/// Drop it soon: the pool is shared by all connections of the core.
+/// They stand in a buffer of the core's pool, or in memory of their own when the pool was low: then those who read late cannot starve
+/// the others.
 pub struct Received {
-    buffer: Option<(Rc<Reactor>, u16)>,
-    length: usize,
+    source: Source,
+}
+
+enum Source {
+    Pool {
+        reactor: Rc<Reactor>,
+        buffer: u16,
+        length: usize,
+    },
+    Copy(Box<[u8]>),
 }
 
 impl Received {
-    pub(super) fn new(reactor: Rc<Reactor>, buffer: u16, length: usize) -> Self {
-        Self {
-            buffer: Some((reactor, buffer)),
-            length: length.min(BUFFER_BYTES),
+    /// What the kernel wrote into a buffer of the pool.
+    pub(super) fn new(reactor: &Rc<Reactor>, buffer: u16, length: usize) -> Self {
+        let pooled = Self {
+            source: Source::Pool {
+                reactor: Rc::clone(reactor),
+                buffer,
+                length: length.min(BUFFER_BYTES),
+            },
+        };
+        if reactor.buffers().is_low() {
+            Self {
+                source: Source::Copy(pooled.as_ref().into()),
+            }
+        } else {
+            pooled
         }
     }
 
     pub(super) fn end_of_stream() -> Self {
         Self {
-            buffer: None,
-            length: 0,
+            source: Source::Copy(Box::default()),
         }
     }
 }
@@ -163,25 +190,38 @@ impl Deref for Received {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        let Some((reactor, buffer)) = &self.buffer else {
-            return &[];
-        };
-        // SAFETY: the kernel wrote `length` bytes here and does not touch the buffer until `drop` lends it again; the pool lives as
-        // long as the reactor.
-        unsafe { std::slice::from_raw_parts(reactor.buffers().address(*buffer).as_ptr(), self.length) }
+        match &self.source {
+            Source::Pool {
+                reactor,
+                buffer,
+                length,
+            } => {
+                let start = reactor.buffers().address(*buffer).as_ptr();
+                // SAFETY: the kernel wrote `length` bytes here and does not touch the buffer until `drop` lends it again; the pool
+                // lives as long as the reactor.
+                unsafe { std::slice::from_raw_parts(start, *length) }
+            }
+            Source::Copy(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Received {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
 impl Drop for Received {
     fn drop(&mut self) {
-        if let Some((reactor, buffer)) = self.buffer.take() {
-            reactor.buffers().give_back(buffer);
+        if let Source::Pool { reactor, buffer, .. } = &self.source {
+            reactor.buffers().give_back(*buffer);
         }
     }
 }
 
 impl std::fmt::Debug for Received {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Received({} bytes)", self.length)
+        write!(f, "Received({} bytes)", self.len())
     }
 }

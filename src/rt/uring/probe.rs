@@ -1,6 +1,35 @@
-//! Can this machine run a core? Said before the first core starts, with what to do about each thing that is missing.
+//! Can this machine run a core? Asked before the first core starts, and answered with what to do about each thing that is missing.
+//!
+//! Limits that the process may raise itself (open files, locked memory) are raised here.
 
 use std::fmt;
+use std::io;
+
+use io_uring::{IoUring, Probe, opcode};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::buffers::BufferPool;
+use super::ring::Ring;
+
+/// The oldest kernel with all that is needed (DEFER_TASKRUN came with it).
+const KERNEL_OLDEST: (u32, u32) = (6, 1);
+
+/// Glommio refuses to start an executor with less.
+const LOCKED_MEMORY_BYTES_MIN: u64 = 512 * 1024;
+
+/// The operations of the ring that are used, with their names for people.
+const OPERATIONS: [(u8, &str); 10] = [
+    (opcode::AcceptMulti::CODE, "accept"),
+    (opcode::RecvMulti::CODE, "recv"),
+    (opcode::Send::CODE, "send"),
+    (opcode::SendMsg::CODE, "sendmsg"),
+    (opcode::Connect::CODE, "connect"),
+    (opcode::PollAdd::CODE, "poll"),
+    (opcode::Read::CODE, "read"),
+    (opcode::Write::CODE, "write"),
+    (opcode::Fsync::CODE, "fsync"),
+    (opcode::AsyncCancel::CODE, "cancel"),
+];
 
 /// What the machine offers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,23 +55,196 @@ impl fmt::Display for Missing {
     }
 }
 
-/// Looks at everything that a core needs.
+/// Looks at everything that a core needs, and raises the limits that it may raise.
 ///
 /// # Errors
 /// All that is missing, not only the first of it.
 pub fn check() -> Result<Report, Vec<Missing>> {
-    let ring = super::ring::Ring::builder().build(8);
-    if let Err(error) = ring {
-        return Err(vec![Missing {
-            what: format!("this kernel refuses an io_uring as Duramen needs it ({error})"),
-            remedy: "run Linux 6.1 or later, with io_uring allowed (sysctl kernel.io_uring_disabled=0, and in a container a seccomp profile that permits io_uring)".to_owned(),
-        }]);
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut missing = Vec::new();
+    missing.extend(missing_kernel(&kernel));
+    missing.extend(missing_ring());
+    let descriptors = raise(Resource::Nofile);
+    missing.extend(missing_locked_memory(raise(Resource::Memlock)));
+    let cpus = super::cores::available_cpus().map_or(0, |cpus| cpus.len());
+    if missing.is_empty() {
+        Ok(Report {
+            kernel,
+            cpus,
+            descriptors,
+        })
+    } else {
+        Err(missing)
     }
-    Ok(Report {
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-        cpus: super::cores::available_cpus().map_or(0, |cpus| cpus.len()),
-        descriptors: rustix::process::getrlimit(rustix::process::Resource::Nofile)
-            .current
-            .unwrap_or(u64::MAX),
+}
+
+fn missing_kernel(release: &str) -> Option<Missing> {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (version < KERNEL_OLDEST).then(|| Missing {
+        what: format!("the kernel is Linux {release}"),
+        remedy: format!("run Linux {}.{} or later", KERNEL_OLDEST.0, KERNEL_OLDEST.1),
     })
+}
+
+fn missing_ring() -> Vec<Missing> {
+    if let Err(error) = IoUring::new(8) {
+        return vec![explain_setup(&error, io_uring_disabled())];
+    }
+    let ring = match Ring::builder().build(8) {
+        Ok(ring) => ring,
+        Err(error) => {
+            return vec![Missing {
+                what: format!("io_uring lacks SINGLE_ISSUER, DEFER_TASKRUN or SUBMIT_ALL ({error})"),
+                remedy: "run Linux 6.1 or later".to_owned(),
+            }];
+        }
+    };
+    let mut missing = missing_operations(&ring);
+    // The kernel forgets the buffers with the ring, which is dropped before the pool.
+    let registered = BufferPool::new().and_then(|pool| pool.register(&ring.submitter()).map(|()| pool));
+    drop(ring);
+    if let Err(error) = registered {
+        missing.push(Missing {
+            what: format!("io_uring refuses a ring of provided buffers ({error})"),
+            remedy:
+                "run Linux 6.1 or later; with ENOMEM, allow more locked memory (LimitMEMLOCK= in the unit, ulimit -l)"
+                    .to_owned(),
+        });
+    }
+    missing
+}
+
+fn missing_operations(ring: &IoUring) -> Vec<Missing> {
+    let mut probe = Probe::new();
+    if let Err(error) = ring.submitter().register_probe(&mut probe) {
+        return vec![Missing {
+            what: format!("io_uring does not tell its operations ({error})"),
+            remedy: "permit io_uring_register in the seccomp profile of the container".to_owned(),
+        }];
+    }
+    let lacking: Vec<_> = OPERATIONS
+        .iter()
+        .filter(|(code, _)| !probe.is_supported(*code))
+        .map(|(_, name)| *name)
+        .collect();
+    if lacking.is_empty() {
+        return Vec::new();
+    }
+    vec![Missing {
+        what: format!("io_uring lacks {}", lacking.join(", ")),
+        remedy: "run Linux 6.1 or later".to_owned(),
+    }]
+}
+
+/// `kernel.io_uring_disabled`; `None` where the kernel has no such switch (before Linux 6.6).
+fn io_uring_disabled() -> Option<u8> {
+    let text = super::fs::read("/proc/sys/kernel/io_uring_disabled").ok()?;
+    text.first().map(|digit| digit.wrapping_sub(b'0'))
+}
+
+/// Why `io_uring_setup` failed.
+fn explain_setup(error: &io::Error, disabled: Option<u8>) -> Missing {
+    let (what, remedy) = match (error.raw_os_error(), disabled) {
+        (Some(libc::EPERM), Some(2)) => (
+            "io_uring is switched off on this machine (kernel.io_uring_disabled = 2)",
+            "sysctl -w kernel.io_uring_disabled=0, and the same line in /etc/sysctl.d/",
+        ),
+        (Some(libc::EPERM), Some(1)) => (
+            "io_uring is reserved to a group on this machine (kernel.io_uring_disabled = 1)",
+            "add the user of Duramen to the group whose number is in kernel.io_uring_group, or sysctl -w kernel.io_uring_disabled=0",
+        ),
+        (Some(libc::EPERM | libc::EACCES), _) => (
+            "something forbids io_uring to this process, most likely the seccomp profile of a container",
+            "permit io_uring_setup, io_uring_enter and io_uring_register in the profile (docker: --security-opt seccomp=...; Kubernetes: securityContext.seccompProfile)",
+        ),
+        (Some(libc::ENOSYS), _) => (
+            "there is no io_uring here: the kernel was built without it, or the seccomp profile of a container hides it",
+            "permit io_uring_setup, io_uring_enter and io_uring_register in the profile, or run a kernel with CONFIG_IO_URING",
+        ),
+        (Some(libc::ENOMEM), _) => (
+            "io_uring may not lock enough memory",
+            "LimitMEMLOCK=infinity in the systemd unit, or ulimit -l unlimited",
+        ),
+        (Some(libc::EMFILE | libc::ENFILE), _) => (
+            "there are too many open files for another ring",
+            "raise LimitNOFILE= in the systemd unit, or ulimit -n",
+        ),
+        _ => ("io_uring cannot be set up", "see the manual page of io_uring_setup"),
+    };
+    Missing {
+        what: format!("{what} ({error})"),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn missing_locked_memory(bytes: u64) -> Option<Missing> {
+    (bytes < LOCKED_MEMORY_BYTES_MIN).then(|| Missing {
+        what: format!("this process may lock only {bytes} bytes of memory"),
+        remedy: "LimitMEMLOCK=8M in the systemd unit, or ulimit -l 8192".to_owned(),
+    })
+}
+
+/// Raises a limit as far as the process may; gives what it is then.
+fn raise(resource: Resource) -> u64 {
+    let Rlimit { current, maximum } = getrlimit(resource);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let reached = if current != maximum && setrlimit(resource, raised).is_ok() {
+        maximum
+    } else {
+        current
+    };
+    reached.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_runs_cores() {
+        let report = check().unwrap();
+        assert!(report.cpus >= 1);
+        assert!(report.descriptors >= 1024);
+    }
+
+    #[test]
+    fn old_kernels_are_told() {
+        for (release, missing) in [
+            ("6.1.0-18-amd64", false),
+            ("6.18.44-fc-v445", false),
+            ("10.0", false),
+            ("6.0.19", true),
+            ("5.15.0-1057-aws", true),
+            ("nonsense", true),
+        ] {
+            assert_eq!(missing_kernel(release).is_some(), missing, "{release}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_remedy() {
+        for (code, disabled, remedy) in [
+            (libc::EPERM, Some(2), "kernel.io_uring_disabled=0"),
+            (libc::EPERM, Some(1), "kernel.io_uring_group"),
+            (libc::EPERM, Some(0), "seccomp"),
+            (libc::EPERM, None, "seccomp"),
+            (libc::ENOSYS, None, "CONFIG_IO_URING"),
+            (libc::ENOMEM, None, "LimitMEMLOCK"),
+        ] {
+            let missing = explain_setup(&io::Error::from_raw_os_error(code), disabled);
+            assert!(missing.remedy.contains(remedy), "{missing}");
+        }
+    }
+
+    #[test]
+    fn little_locked_memory_is_told() {
+        assert!(missing_locked_memory(64 * 1024).is_some());
+        assert!(missing_locked_memory(u64::MAX).is_none());
+    }
 }

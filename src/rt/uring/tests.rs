@@ -1,4 +1,6 @@
 //! The machine's body, over the real kernel.
 
 mod core;
+mod file;
+mod flow;
 mod net;

@@ -1,7 +1,7 @@
 //! The receiving direction of a connection: a multishot receive that the kernel fills from the core's buffers.
 //!
-//! A connection whose task does not read may hold [`UNREAD_MAX`] buffers and a few that were on their way: then its receive is
-//! cancelled, the kernel's socket buffer fills, and the peer stops. It is armed again when the task asks for more.
+//! When bytes come while earlier ones are unread since another turn, or too many in one turn, the task does not keep up: the receive
+//! is cancelled, the kernel's socket buffer fills, and the peer stops. It is armed again when the task has read all and asks for more.
 
 #![expect(unsafe_code, reason = "entries name descriptors that the kernel uses")]
 
@@ -19,13 +19,15 @@ use crate::rt::uring::buffers::GROUP;
 use crate::rt::uring::operations::{Key, Target};
 use crate::rt::uring::reactor::Reactor;
 
-/// Buffers that a connection may hold unread before its receive is cancelled.
-const UNREAD_MAX: usize = 4;
+/// Buffers that one turn may bring a connection before its receive is cancelled.
+const UNREAD_MAX: usize = 16;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Receiving {
     unread: VecDeque<Received>,
+    /// The core's turn in which the first of them came.
+    unread_since: u64,
     armed: Armed,
     end: Option<End>,
     waker: Option<Waker>,
@@ -51,6 +53,15 @@ enum End {
 }
 
 impl Receiving {
+    /// Adds what came in `turn`; true when the task does not keep up.
+    fn push(&mut self, received: Received, turn: u64) -> bool {
+        if self.unread.is_empty() {
+            self.unread_since = turn;
+        }
+        self.unread.push_back(received);
+        self.unread.len() >= UNREAD_MAX || self.unread_since != turn
+    }
+
     /// Drops what is unread, and lets the task that waits see the end.
     pub fn abandon(this: &RefCell<Self>) {
         let (unread, waker) = {
@@ -99,7 +110,7 @@ impl Socket {
         let buffer = cqueue::buffer_select(flags)?;
         reactor.buffers().taken();
         let length = usize::try_from(result).unwrap_or(0);
-        let received = Received::new(Rc::clone(reactor), buffer, length);
+        let received = Received::new(reactor, buffer, length);
         (length > 0 && !self.is_closed()).then_some(received)
     }
 }
@@ -112,9 +123,8 @@ impl Target for Socket {
             state.armed = Armed::No;
         }
         if let Some(received) = received {
-            state.unread.push_back(received);
-            if let Armed::Yes(key) = state.armed
-                && state.unread.len() >= UNREAD_MAX
+            if state.push(received, reactor.counters.turns.get())
+                && let Armed::Yes(key) = state.armed
             {
                 reactor.cancel(key);
                 state.armed = Armed::Ending;

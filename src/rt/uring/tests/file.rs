@@ -1,0 +1,187 @@
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::base::offset::FilePosition;
+use crate::rt::fs::{self, File, Open};
+use crate::rt::net::{Listener, SendPart};
+use crate::rt::task::block_on;
+use crate::rt::time::timeout;
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..249u8).cycle().take(length).collect()
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        assert!(File::open(&path, Open::Read).is_err());
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        assert!(File::open(&path, Open::CreateNew).is_err());
+        let pieces = vec![&b"0123456789"[..]; 2500];
+        file.write_at(FilePosition(0), &pieces).unwrap();
+        file.write_at(FilePosition(5), &[b"", b"AB", b"", b"C", b""]).unwrap();
+        file.write_at(FilePosition(5), &[]).unwrap();
+        file.write_at(FilePosition(5), &[b""]).unwrap();
+        file.sync_data().await.unwrap();
+        assert_eq!(file.len().unwrap(), 25_000);
+        let mut bytes = [0; 10];
+        assert_eq!(file.read_at(FilePosition(2), &mut bytes).unwrap(), 10);
+        assert_eq!(&bytes, b"234ABC8901");
+        assert_eq!(file.read_at(FilePosition(24_995), &mut bytes).unwrap(), 5);
+        assert_eq!(file.read_cold(FilePosition(24_995), 100).await.unwrap(), b"56789");
+        assert_eq!(file.read_cold(FilePosition(3), 4).await.unwrap(), b"34AB");
+        file.truncate(6).unwrap();
+        assert_eq!(file.read_cold(FilePosition(0), 100).await.unwrap(), b"01234A");
+        let reader = File::open(&path, Open::Read).unwrap();
+        assert!(reader.write_at(FilePosition(0), &[b"x"]).is_err());
+    });
+}
+
+#[test]
+fn cold_ranges_are_told_from_warm_ones_and_read_through_the_ring() {
+    // On a file system of a disk: pages of tmpfs cannot be evicted.
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        let bytes = pattern(3 << 20);
+        file.write_at(FilePosition(0), &[&bytes]).unwrap();
+        assert!(file.is_resident(FilePosition(0), 3 << 20));
+        file.sync_data().await.unwrap();
+        file.evict().unwrap();
+        assert!(!file.is_resident(FilePosition(1 << 20), 1 << 20));
+        assert!(file.is_resident(FilePosition(5), 0));
+        assert_eq!(file.read_cold(FilePosition(0), 3 << 20).await.unwrap(), bytes);
+        assert!(file.is_resident(FilePosition(1 << 20), 1 << 20));
+    });
+}
+
+/// Sends header, a range of a file and a trailer to a slow reader.
+fn send_to_slow_reader(cold: bool) {
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        let bytes = pattern(10 << 20);
+        file.write_at(FilePosition(0), &[&bytes]).unwrap();
+        if cold {
+            file.sync_data().await.unwrap();
+            file.evict().unwrap();
+        }
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.local_address();
+        let peer = std::thread::spawn(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let mut all = Vec::new();
+            let mut piece = vec![0; 100_000];
+            loop {
+                match stream.read(&mut piece).unwrap() {
+                    0 => return all,
+                    count => all.extend_from_slice(&piece[..count]),
+                }
+                std::thread::yield_now();
+            }
+        });
+        let stream = listener.accept().await.unwrap();
+        let range = SendPart::File {
+            file: file.clone(),
+            position: FilePosition(3),
+            length: (10 << 20) - 3,
+        };
+        let parts = vec![
+            SendPart::Bytes(Bytes::from_static(b"head")),
+            range,
+            SendPart::Bytes(Bytes::from_static(b"tail")),
+        ];
+        stream.send_all(parts).await.unwrap();
+        drop(stream);
+        let all = peer.join().unwrap();
+        assert_eq!(&all[..4], b"head");
+        assert!(all[4..all.len() - 4] == bytes[3..]);
+        assert_eq!(&all[all.len() - 4..], b"tail");
+    });
+}
+
+#[test]
+fn a_warm_file_reaches_a_slow_reader() {
+    send_to_slow_reader(false);
+}
+
+#[test]
+fn a_cold_file_reaches_a_slow_reader() {
+    send_to_slow_reader(true);
+}
+
+#[test]
+fn a_file_that_shrinks_under_a_send_ends_the_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        file.write_at(FilePosition(0), &[&[1; 1000]]).unwrap();
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.local_address();
+        let peer = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            TcpStream::connect(address).unwrap().read_to_end(&mut all).unwrap();
+            all.len()
+        });
+        let stream = listener.accept().await.unwrap();
+        let error = stream.send_file(&file, FilePosition(0), 2000).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+        assert!(stream.send(vec![Bytes::from_static(b"x")]).await.is_err());
+        assert!(peer.join().unwrap() <= 1000);
+    });
+}
+
+#[test]
+fn a_sync_given_up_in_flight_frees_nothing_early() {
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        for _ in 0..20 {
+            let file = File::open(&path, Open::Create).unwrap();
+            file.write_at(FilePosition(0), &[&pattern(100_000)]).unwrap();
+            let _ = timeout(Duration::from_micros(10), file.sync_data()).await;
+            file.evict().unwrap();
+            let _ = timeout(Duration::from_micros(10), file.read_cold(FilePosition(0), 100_000)).await;
+        }
+    });
+}
+
+#[test]
+fn directories_are_listed_locked_and_measured() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::create_directory_all(path.join("a/b")).unwrap();
+    File::open(path.join("c"), Open::Create)
+        .unwrap()
+        .write_at(FilePosition(0), &[b"xyz"])
+        .unwrap();
+    fs::rename(path.join("c"), path.join("d")).unwrap();
+    fs::sync_directory(path).unwrap();
+    let entries: Vec<_> = fs::list(path)
+        .unwrap()
+        .into_iter()
+        .map(|entry| (entry.name, entry.is_directory))
+        .collect();
+    assert_eq!(entries, [("a".into(), true), ("d".into(), false)]);
+    assert_eq!(fs::read(path.join("d")).unwrap(), b"xyz");
+    let lock = fs::lock_directory(path).unwrap();
+    assert_eq!(
+        fs::lock_directory(path).unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock
+    );
+    drop(lock);
+    fs::lock_directory(path).unwrap();
+    assert!(fs::free_bytes(path).unwrap() > 0);
+    fs::remove_file(path.join("d")).unwrap();
+    assert!(!fs::exists(path.join("d")).unwrap());
+    fs::remove_directory_all(path.join("a")).unwrap();
+    assert!(!fs::exists(path.join("a")).unwrap());
+}
