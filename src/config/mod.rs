@@ -7,6 +7,7 @@
 //! Invariants: every value in a [`Settings`] obeys its property's kind and rule; a key that is not in the table is in no `Settings`.
 
 mod broker;
+mod describe;
 mod error;
 mod java_properties;
 mod listener;
@@ -20,6 +21,7 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use broker::{BrokerConfig, SocketConfig};
+pub use describe::{Described, DescribedSynonym, Source};
 pub use error::{ConfigError, Origin, TopicConfigError};
 pub use listener::{Endpoint, Listener};
 pub use property::{Effect, Kind, Property, Rule, Update};
@@ -60,6 +62,18 @@ impl Config {
     /// The first override that is no topic key or not allowed.
     pub fn topic(&self, overrides: &BTreeMap<String, String>) -> Result<TopicConfig, TopicConfigError> {
         TopicConfig::effective(&self.settings, overrides)
+    }
+
+    /// All settings of a topic with these `overrides`, for clients.
+    #[must_use]
+    pub fn describe_topic(&self, overrides: &BTreeMap<String, String>) -> Vec<Described> {
+        describe::topic(&self.settings, overrides)
+    }
+
+    /// All settings of the broker, for clients.
+    #[must_use]
+    pub fn describe_broker(&self) -> Vec<Described> {
+        describe::broker(&self.settings)
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Property {
     pub rule: Rule,
     pub update: Update,
     pub effect: Effect,
+    /// For tests and experts: not shown to clients.
+    pub is_internal: bool,
     /// Empty where Kafka's name says it all, or where the key has no meaning here.
     pub doc: &'static str,
 }

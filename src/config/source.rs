@@ -307,6 +307,7 @@ mod tests {
             rule: Rule::Filled,
             update: Update::Start,
             effect: Effect::Used,
+            is_internal: false,
             doc: "",
         };
         let setting = Setting {

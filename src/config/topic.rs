@@ -159,7 +159,11 @@ fn compression(name: Option<&str>) -> Compression {
 }
 
 /// The override, else the first synonym that the broker has set, else the default.
-fn effective_text(property: &Property, settings: &Settings, overrides: &BTreeMap<String, String>) -> Option<String> {
+pub(super) fn effective_text(
+    property: &Property,
+    settings: &Settings,
+    overrides: &BTreeMap<String, String>,
+) -> Option<String> {
     if let Some(text) = overrides.get(property.name) {
         return Some(text.clone());
     }

@@ -160,6 +160,7 @@ mod tests {
             rule,
             update: Update::Start,
             effect: Effect::Used,
+            is_internal: false,
             doc: "",
         };
         property.parse(text).ok()

@@ -16,7 +16,7 @@ properties! {
     "group.consumer.min.assignment.interval.ms", Int, "0", AtLeast(0), Start, Later;
     "group.consumer.min.heartbeat.interval.ms", Int, "5000", AtLeast(1), Start, Later;
     "group.consumer.min.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
-    "group.consumer.regex.refresh.interval.ms", Int, "600000", AtLeast(10_000), Start, Later;
+    "group.consumer.regex.refresh.interval.ms", Int, "600000", AtLeast(10_000), Start, Later, internal;
     "group.consumer.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
     "group.coordinator.append.linger.ms", Int, "-1", AtLeast(-1), Start, Later;
     "group.coordinator.background.threads", Int, "2", AtLeast(1), Start, Without;

@@ -52,5 +52,5 @@ properties! {
         "largest request that is read; a client that sends a larger one is disconnected";
     "socket.send.buffer.bytes", Int, "102400", Any, Start, Used:
         "SO_SNDBUF of client sockets; -1 leaves it to the system";
-    "unstable.api.versions.enable", Bool, "false", Any, Start, Without;
+    "unstable.api.versions.enable", Bool, "false", Any, Start, Without, internal;
 }

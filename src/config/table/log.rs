@@ -47,7 +47,7 @@ properties! {
         "bytes of records between two entries of an offset index";
     "log.index.size.max.bytes", Int, "10485760", AtLeast(4), Cluster, Used:
         "largest index file; a segment whose index is full is closed";
-    "log.initial.task.delay.ms", Long, "30000", AtLeast(0), Start, Without;
+    "log.initial.task.delay.ms", Long, "30000", AtLeast(0), Start, Without, internal;
     "log.local.retention.bytes", Long, "-2", AtLeast(-2), Cluster, Later:
         "bytes kept locally of a tiered partition; -2 is retention.bytes";
     "log.local.retention.ms", Long, "-2", AtLeast(-2), Cluster, Later:
@@ -85,7 +85,7 @@ properties! {
     "message.max.bytes", Int, "1048588", AtLeast(0), Cluster, Used:
         "largest record batch";
     "num.recovery.threads.per.data.dir", Int, "2", AtLeast(1), Cluster, Without;
-    "producer.id.expiration.check.interval.ms", Int, "600000", AtLeast(1), Start, Without;
+    "producer.id.expiration.check.interval.ms", Int, "600000", AtLeast(1), Start, Without, internal;
     "producer.id.expiration.ms", Int, "86400000", AtLeast(1), Cluster, Used:
         "a producer id that wrote nothing for so long is forgotten";
 }

@@ -1,7 +1,7 @@
 //! The table of properties: every broker and topic key of Kafka 4.3.1, and Duramen's own. Parsing, `DescribeConfigs`, the checks of
 //! `CreateTopics` and the generated documentation all read it; nothing else knows a key's default or bounds.
 //!
-//! The columns of a row: name, kind, default, rule, update, effect, and what it means.
+//! The columns of a row: name, kind, default, rule, update, effect, `internal` if it is not shown, and what it means.
 
 use super::property::Property;
 
@@ -35,7 +35,7 @@ macro_rules! properties {
 }
 
 macro_rules! rows {
-    ($table:ident; $($name:literal, $kind:ident, $default:tt, $rule:expr, $update:ident, $effect:ident $(: $doc:literal)?;)*) => {
+    ($table:ident; $($name:literal, $kind:ident, $default:tt, $rule:expr, $update:ident, $effect:ident $(, $internal:ident)? $(: $doc:literal)?;)*) => {
         pub(super) static $table: &[crate::config::property::Property] = {
             use crate::config::property::{Effect, Kind, Rule::*, Update};
             &[$(crate::config::property::Property {
@@ -45,6 +45,7 @@ macro_rules! rows {
                 rule: $rule,
                 update: Update::$update,
                 effect: Effect::$effect,
+                is_internal: super::internal_value!($($internal)?),
                 doc: concat!($($doc)?),
             },)*]
         };
@@ -60,7 +61,16 @@ macro_rules! default_value {
     };
 }
 
-use {default_value, properties, rows};
+macro_rules! internal_value {
+    () => {
+        false
+    };
+    (internal) => {
+        true
+    };
+}
+
+use {default_value, internal_value, properties, rows};
 
 static BROKER: &[&[Property]] = &[
     own::BROKER,

@@ -17,8 +17,8 @@ properties! {
     "controlled.shutdown.enable", Bool, "true", Any, Start, Later;
     "controller.listener.names", List, "", Any, Start, Used:
         "names of controller listeners; the controller is inside this process, so they are accepted and not bound";
-    "controller.performance.always.log.threshold.ms", Long, "2000", AtLeast(0), Start, Without;
-    "controller.performance.sample.period.ms", Long, "60000", AtLeast(100), Start, Without;
+    "controller.performance.always.log.threshold.ms", Long, "2000", AtLeast(0), Start, Without, internal;
+    "controller.performance.sample.period.ms", Long, "60000", AtLeast(100), Start, Without, internal;
     "controller.quorum.append.linger.ms", Int, "25", AtLeast(0), Start, Later;
     "controller.quorum.auto.join.enable", Bool, "false", Any, Start, Later;
     "controller.quorum.bootstrap.servers", List, "", Filled, Start, Later:
@@ -38,9 +38,9 @@ properties! {
     "cordoned.log.dirs", List, "", Any, Broker, Later;
     "initial.broker.registration.timeout.ms", Int, "60000", Any, Start, Later:
         "how long the first registration with the controller may take";
-    "internal.metadata.delete.delay.millis", Long, "60000", Any, Start, Without;
-    "internal.metadata.log.segment.bytes", Int, null, Any, Start, Without;
-    "internal.metadata.max.batch.size.in.bytes", Int, "8388608", Any, Start, Without;
+    "internal.metadata.delete.delay.millis", Long, "60000", Any, Start, Without, internal;
+    "internal.metadata.log.segment.bytes", Int, null, Any, Start, Without, internal;
+    "internal.metadata.max.batch.size.in.bytes", Int, "8388608", Any, Start, Without, internal;
     "metadata.log.dir", Text, null, Any, Start, Later:
         "directory of the metadata log; by default the first of log.dirs";
     "metadata.log.max.record.bytes.between.snapshots", Long, "20971520", AtLeast(1), Start, Later;
@@ -54,6 +54,6 @@ properties! {
         "the id of this node";
     "process.roles", List, "broker,controller", Each(&["broker", "controller"]), Start, Used:
         "broker, controller or both; a single node is both";
-    "server.max.startup.time.ms", Long, "9223372036854775807", AtLeast(0), Start, Without;
-    "unstable.feature.versions.enable", Bool, "false", Any, Start, Without;
+    "server.max.startup.time.ms", Long, "9223372036854775807", AtLeast(0), Start, Without, internal;
+    "unstable.feature.versions.enable", Bool, "false", Any, Start, Without, internal;
 }

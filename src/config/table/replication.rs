@@ -43,5 +43,5 @@ properties! {
     "replication.quota.window.size.seconds", Int, "1", AtLeast(1), Start, Later;
     "unclean.leader.election.enable", Bool, "false", Any, Cluster, Later:
         "whether a replica that is behind may become leader, which loses records";
-    "unclean.leader.election.interval.ms", Long, "300000", AtLeast(1), Start, Later;
+    "unclean.leader.election.interval.ms", Long, "300000", AtLeast(1), Start, Later, internal;
 }

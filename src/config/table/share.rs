@@ -9,7 +9,7 @@ properties! {
     "group.share.assignors", List, "simple", Any, Start, Later;
     "group.share.delivery.count.limit", Int, "5", Within(2, 10), Start, Later;
     "group.share.heartbeat.interval.ms", Int, "5000", AtLeast(1), Start, Later;
-    "group.share.initialize.retry.interval.ms", Int, "30000", AtLeast(1), Start, Later;
+    "group.share.initialize.retry.interval.ms", Int, "30000", AtLeast(1), Start, Later, internal;
     "group.share.max.assignment.interval.ms", Int, "15000", AtLeast(0), Start, Later;
     "group.share.max.delivery.count.limit", Int, "10", Within(5, 25), Start, Later;
     "group.share.max.heartbeat.interval.ms", Int, "15000", AtLeast(1), Start, Later;
@@ -25,7 +25,7 @@ properties! {
     "group.share.min.record.lock.duration.ms", Int, "15000", Within(1_000, 30_000), Start, Later;
     "group.share.min.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
     "group.share.partition.max.record.locks", Int, "2000", Within(100, 10_000), Start, Later;
-    "group.share.persister.class.name", Text, "org.apache.kafka.server.share.persister.DefaultStatePersister", Any, Start, Without;
+    "group.share.persister.class.name", Text, "org.apache.kafka.server.share.persister.DefaultStatePersister", Any, Start, Without, internal;
     "group.share.record.lock.duration.ms", Int, "30000", Within(1_000, 3_600_000), Start, Later;
     "group.share.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
     "group.streams.assignment.interval.ms", Int, "1000", AtLeast(0), Cluster, Later;
@@ -43,13 +43,13 @@ properties! {
     "group.streams.session.timeout.ms", Int, "45000", AtLeast(1), Start, Later;
     "share.coordinator.append.linger.ms", Int, "-1", AtLeast(-1), Start, Later;
     "share.coordinator.cached.buffer.max.bytes", Int, "1048588", AtLeast(524_288), Cluster, Later;
-    "share.coordinator.cold.partition.snapshot.interval.ms", Int, "300000", AtLeast(1), Start, Later;
+    "share.coordinator.cold.partition.snapshot.interval.ms", Int, "300000", AtLeast(1), Start, Later, internal;
     "share.coordinator.load.buffer.size", Int, "5242880", AtLeast(1), Start, Later;
     "share.coordinator.snapshot.update.records.per.snapshot", Int, "500", Within(0, 500), Start, Later;
     "share.coordinator.state.topic.compression.codec", Int, "0", Any, Start, Later;
     "share.coordinator.state.topic.min.isr", Short, "2", AtLeast(1), Start, Later;
     "share.coordinator.state.topic.num.partitions", Int, "50", AtLeast(1), Start, Later;
-    "share.coordinator.state.topic.prune.interval.ms", Int, "300000", AtLeast(1), Start, Later;
+    "share.coordinator.state.topic.prune.interval.ms", Int, "300000", AtLeast(1), Start, Later, internal;
     "share.coordinator.state.topic.replication.factor", Short, "3", AtLeast(1), Start, Later;
     "share.coordinator.state.topic.segment.bytes", Int, "104857600", AtLeast(1), Start, Later;
     "share.coordinator.threads", Int, "1", AtLeast(1), Start, Without;

@@ -27,7 +27,7 @@ properties! {
         "replicas whose follower side is throttled, PARTITION:BROKER or *";
     "index.interval.bytes", Int, "4096", AtLeast(0), Topic, Used:
         "bytes of records between two entries of an offset index";
-    "internal.segment.bytes", Int, null, Any, Topic, Used:
+    "internal.segment.bytes", Int, null, Any, Topic, Used, internal:
         "like segment.bytes without its lower bound, for tests";
     "leader.replication.throttled.replicas", List, "", ThrottledReplicas, Topic, Later:
         "replicas whose leader side is throttled, PARTITION:BROKER or *";

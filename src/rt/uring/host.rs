@@ -34,5 +34,7 @@ pub fn resolve(host: &str, port: u16) -> io::Result<std::net::SocketAddr> {
     }
     let found: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
-    first.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address is known for this name"))
+    first
+        .copied()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no address is known for this name"))
 }
