@@ -32,6 +32,12 @@ pub const REQUEST_MEMORY_BYTES_PER_CORE: usize = 256 * 1024 * 1024;
 /// Answers of one connection are joined to one send until they have this many bytes.
 pub const REPLY_BYTES_PER_SEND_MAX: u64 = 256 * 1024;
 
+/// Partitions that one request may create (Kafka: `ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
+pub const PARTITIONS_PER_REQUEST_MAX: u32 = 10_000;
+
+/// Metadata records that one request may add: they are one batch (Kafka: `QuorumController.MAX_RECORDS_PER_USER_OP`).
+pub const METADATA_RECORDS_PER_REQUEST_MAX: usize = 10_000;
+
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());

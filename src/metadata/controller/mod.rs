@@ -1,0 +1,31 @@
+//! The embedded controller: decides which metadata records a request adds, and what is answered once they are durable.
+//!
+//! Every function here has the shape `(image, request) -> Decision { records, response }`, or an error and no record. It changes
+//! nothing. Requests are decided one after the other, each on the image with all records of those before it.
+
+mod assignment;
+mod broker;
+mod create_topics;
+mod delete_topics;
+mod place;
+mod producer_ids;
+mod topic_name;
+
+use duramen_wire::messages::metadata::MetadataRecord;
+
+pub use assignment::AssignmentError;
+pub use broker::{BrokerError, FEATURES, Feature, Registration, begin_leader_epochs, bootstrap, register_broker};
+pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, NewTopicDefaults, create_topics};
+pub use delete_topics::{DeleteTopicError, DeletedTopic, delete_topics};
+pub use place::PlaceError;
+pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, ProducerIdError, allocate_producer_ids};
+pub use topic_name::{TopicNameError, metric_name, validate_topic_name};
+
+/// What a request leads to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision<R> {
+    /// To be appended to the metadata log as one batch.
+    pub records: Vec<MetadataRecord>,
+    /// To be answered when the records are durable, or at once if there are none.
+    pub response: R,
+}
