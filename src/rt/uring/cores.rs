@@ -61,6 +61,33 @@ pub fn current() -> Option<ShardId> {
     Reactor::try_current().map(|reactor| reactor.shard())
 }
 
+/// What the calling core has done since it began; `None` on a thread that is no core.
+#[must_use]
+pub fn statistics() -> Option<Statistics> {
+    Reactor::try_current().map(|reactor| reactor.statistics())
+}
+
+/// See [`statistics`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Turns of the ring: in each, every task that could run has run once.
+    pub turns: u64,
+    /// Turns that began with a sleep in the kernel, because no task could run.
+    pub sleeps: u64,
+    /// Completions of the ring.
+    pub completions: u64,
+    /// Turns whose tasks took longer than 500 µs together: somebody did not yield.
+    pub stalls: u64,
+    /// The longest of all turns.
+    pub stall_longest: Duration,
+    /// Receives that ended because all receive buffers of the core were full.
+    pub receive_buffers_exhausted: u64,
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Operations that the kernel has.
+    pub in_flight: usize,
+}
+
 /// A core that runs.
 #[derive(Debug)]
 pub struct CoreHandle<T> {

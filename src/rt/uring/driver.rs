@@ -41,7 +41,7 @@ pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
         } else if reactor.needs_enter() {
             reactor.enter(None);
         }
-        reactor.counters.turn_began.set(now.0);
+        reactor.turn_began.set(now);
         reactor.dispatch(now);
         if reactor.tasks().take_woken_from_afar() {
             // Glommio looks at wakes of other threads when its queues are empty: this task stays out of its queue that long.
@@ -64,7 +64,7 @@ fn plan_wait(reactor: &Rc<Reactor>, now: Monotonic) -> Option<Duration> {
 }
 
 fn sleep(reactor: &Rc<Reactor>, wait: Duration, spin: Option<Duration>) {
-    reactor.counters.waits.set(reactor.counters.waits.get() + 1);
+    reactor.count(|statistics| statistics.sleeps += 1);
     if !spin.is_some_and(|spin| spin_for_work(reactor, spin.min(wait))) {
         reactor.enter(Some(wait));
     }
@@ -96,12 +96,9 @@ async fn next_turn() {
 }
 
 fn count_turn(reactor: &Rc<Reactor>, lasted: Duration) {
-    let counters = &reactor.counters;
-    counters.turns.set(counters.turns.get() + 1);
-    if lasted > STALL {
-        counters.stalls.set(counters.stalls.get() + 1);
-    }
-    if lasted > counters.stall_longest.get() {
-        counters.stall_longest.set(lasted);
-    }
+    reactor.count(|statistics| {
+        statistics.turns += 1;
+        statistics.stalls += u64::from(lasted > STALL);
+        statistics.stall_longest = statistics.stall_longest.max(lasted);
+    });
 }

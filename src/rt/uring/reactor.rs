@@ -17,6 +17,7 @@ use io_uring::{cqueue, opcode, squeue, types};
 
 use super::bell::Bell;
 use super::buffers::BufferPool;
+use super::cores::Statistics;
 use super::operations::{InFlight, Key, Operations, Single, Target};
 use super::ring::{Completion, Ring};
 use super::task::Tasks;
@@ -40,18 +41,9 @@ pub(super) struct Reactor {
     tasks: Tasks,
     stopping: Cell<bool>,
     completions: RefCell<Vec<Completion>>,
-    pub(super) counters: Counters,
-}
-
-/// What a core counts about itself.
-#[derive(Default)]
-pub(super) struct Counters {
-    pub turns: Cell<u64>,
-    pub waits: Cell<u64>,
-    pub completions: Cell<u64>,
-    pub stalls: Cell<u64>,
-    pub stall_longest: Cell<Duration>,
-    pub turn_began: Cell<u64>,
+    /// When the present turn's tasks began.
+    pub turn_began: Cell<Monotonic>,
+    statistics: Cell<Statistics>,
 }
 
 /// A bell that this core answers, and the tasks that wait for it.
@@ -78,7 +70,8 @@ impl Reactor {
             tasks,
             stopping: Cell::new(false),
             completions: RefCell::default(),
-            counters: Counters::default(),
+            turn_began: Cell::new(super::time::now()),
+            statistics: Cell::default(),
         });
         CURRENT.set(Some(Rc::clone(&reactor)));
         Ok(reactor)
@@ -143,6 +136,25 @@ impl Reactor {
         // SAFETY: the slot keeps the target until its last completion has been reaped.
         unsafe { self.ring.borrow_mut().push(entry.user_data(key.to_user_data())) };
         Some(key)
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            tasks: self.tasks.live(),
+            in_flight: self.in_flight(),
+            ..self.statistics.get()
+        }
+    }
+
+    /// The number of the present turn.
+    pub fn turn(&self) -> u64 {
+        self.statistics.get().turns
+    }
+
+    pub fn count(&self, change: impl FnOnce(&mut Statistics)) {
+        let mut statistics = self.statistics.get();
+        change(&mut statistics);
+        self.statistics.set(statistics);
     }
 
     /// Asks the kernel to end an operation; its completion comes all the same.
@@ -247,7 +259,7 @@ impl Reactor {
     pub fn dispatch(self: &Rc<Self>, now: Monotonic) {
         let mut completions = self.completions.take();
         let count = u64::try_from(completions.len()).unwrap_or(0);
-        self.counters.completions.set(self.counters.completions.get() + count);
+        self.count(|statistics| statistics.completions += count);
         for completion in completions.drain(..) {
             self.deliver(completion);
         }

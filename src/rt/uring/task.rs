@@ -16,7 +16,6 @@ use glommio::{Latency, Shares, TaskQueueHandle};
 use super::bell::Bell;
 use super::reactor::Reactor;
 use super::time;
-use crate::base::time::Monotonic;
 
 /// How long a task may go on before [`yield_if_needed`] yields: half of the longest step that a core allows.
 const STEP: Duration = Duration::from_micros(250);
@@ -48,8 +47,7 @@ pub async fn yield_now() {
 
 /// Yields when this turn of the core has lasted half of the longest step that is allowed.
 pub async fn yield_if_needed() {
-    let began = Monotonic(Reactor::current().counters.turn_began.get());
-    if time::now().since(began) >= STEP {
+    if time::now().since(Reactor::current().turn_began.get()) >= STEP {
         yield_now().await;
     }
 }

@@ -117,13 +117,16 @@ impl Socket {
 
 impl Target for Socket {
     fn complete(self: Rc<Self>, reactor: &Rc<Reactor>, result: i32, flags: u32) {
+        if result == -libc::ENOBUFS {
+            reactor.count(|statistics| statistics.receive_buffers_exhausted += 1);
+        }
         let received = self.take_received(reactor, result, flags);
         let mut state = self.receiving.borrow_mut();
         if !cqueue::more(flags) {
             state.armed = Armed::No;
         }
         if let Some(received) = received {
-            if state.push(received, reactor.counters.turns.get())
+            if state.push(received, reactor.turn())
                 && let Armed::Yes(key) = state.armed
             {
                 reactor.cancel(key);
