@@ -1,11 +1,12 @@
 //! The broker's settings as typed values.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, TopicConfigError};
 use super::listener::{Listener, Listeners};
 use super::source::{Settings, refusal};
-use super::table::broker_property;
+use super::table::{broker_property, synonyms};
 use super::topic::{Compression, TopicConfig};
 use super::value::Values;
 use crate::base::ids::NodeId;
@@ -66,12 +67,8 @@ impl BrokerConfig {
             controller,
             inter_broker,
         } = Listeners::from_settings(settings, &values, host_name)?;
-        let topic_defaults = TopicConfig::effective(settings, &std::collections::BTreeMap::new()).map_err(|error| {
-            ConfigError::Syntax {
-                origin: Origin::Default,
-                problem: error.to_string(),
-            }
-        })?;
+        let topic_defaults =
+            TopicConfig::effective(settings, &BTreeMap::new()).map_err(|error| as_broker_error(settings, error))?;
         Ok(Self {
             node_id: node_id(settings, &values)?,
             rack: values.text("broker.rack").map(str::to_owned),
@@ -133,6 +130,26 @@ fn conflict(settings: &Settings, key: &str, problem: impl Into<String>) -> Confi
         origin: settings.origin(key),
         key: key.to_owned(),
         problem: problem.into(),
+    }
+}
+
+/// The error of a topic key as one of the broker key that gave the value: some bounds are those of topics alone.
+fn as_broker_error(settings: &Settings, error: TopicConfigError) -> ConfigError {
+    let broker_key = |topic_key: &str| {
+        let keys = synonyms(topic_key).iter().map(|synonym| synonym.name);
+        keys.into_iter()
+            .find(|name| settings.get(name).is_some())
+            .unwrap_or_default()
+    };
+    match error {
+        TopicConfigError::Unknown { name } => conflict(settings, &name, "no topic key"),
+        TopicConfigError::Value { name, value, allowed } => ConfigError::Value {
+            origin: settings.origin(broker_key(&name)),
+            key: broker_key(&name).to_owned(),
+            value,
+            allowed,
+        },
+        TopicConfigError::Conflict { name, problem } => conflict(settings, broker_key(name), problem),
     }
 }
 

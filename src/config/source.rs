@@ -210,8 +210,9 @@ fn read_environment(environment: &[(String, String)], prefix: &str) -> Vec<Found
     found
 }
 
+/// Whether the key is one that a person can have meant. Kubernetes sets KAFKA_PORT for a service named "kafka", so `port` does not count.
 fn is_known(key: &str) -> bool {
-    broker_property(key).is_some() || key == "zookeeper.connect"
+    broker_property(key).is_some() || (reason_of_removal(key).is_some() && key != "port")
 }
 
 fn read_sets(sets: &[String]) -> Result<Vec<Found>, ConfigError> {

@@ -250,14 +250,26 @@ fn variables_of_start_scripts_and_kubernetes_are_not_keys() {
         ("KAFKA_HEAP_OPTS", "-Xmx1G"),
         ("KAFKA_SERVICE_HOST", "10.0.0.1"),
         ("KAFKA_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
+        ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
         ("PATH", "/bin"),
     ];
     assert_eq!(
         load_from("", &variables, &[]).expect("valid").notices,
         Vec::<String>::new()
     );
-    let slips = [("KAFKA_NUM_PARTITION", "3"), ("DURAMEN_NOTHING", "3")];
-    assert_eq!(load_from("", &slips, &[]).expect("valid").notices.len(), 2);
+    let slips = [
+        ("KAFKA_NUM_PARTITION", "3"),
+        ("DURAMEN_NOTHING", "3"),
+        ("KAFKA_ADVERTISED_HOST_NAME", "h"),
+    ];
+    assert_eq!(load_from("", &slips, &[]).expect("valid").notices.len(), slips.len());
+    let zookeeper = load_from("", &[("KAFKA_ZOOKEEPER_CONNECT", "zk:2181")], &[])
+        .expect_err("refused")
+        .to_string();
+    assert!(
+        zookeeper.starts_with("environment variable KAFKA_ZOOKEEPER_CONNECT: zookeeper.connect: "),
+        "{zookeeper}"
+    );
 }
 
 #[test]
