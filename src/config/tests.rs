@@ -320,3 +320,40 @@ fn topics_override_the_broker() {
         );
     }
 }
+
+/// Typed reads rest on the rules of the table: whatever is accepted there must be readable.
+#[test]
+fn no_value_of_any_key_is_a_panic() {
+    let values = [
+        "",
+        "-1",
+        "0",
+        "1",
+        "32768",
+        "2147483647",
+        "9223372036854775807",
+        "true",
+        "0.5",
+        "a,,b",
+        "PLAINTEXT://:1",
+    ];
+    let defaults = load("");
+    for value in values {
+        for property in table::broker_properties() {
+            let loaded = load_from("", &[], &[&format!("{}={value}", property.name)]);
+            assert!(
+                loaded.is_err() || property.parse(value).is_ok(),
+                "{}={value}",
+                property.name
+            );
+        }
+        for property in table::topic_properties() {
+            let topic = defaults.topic(&BTreeMap::from([(property.name.to_owned(), value.to_owned())]));
+            assert!(
+                topic.is_err() || property.parse(value).is_ok(),
+                "{}={value}",
+                property.name
+            );
+        }
+    }
+}
