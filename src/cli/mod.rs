@@ -80,8 +80,16 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Start {
     }
 }
 
+/// The exit code of a broker that has ended; an error is told first.
+pub fn ended<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, EXIT_FAILURE),
+    }
+}
+
 /// Tells the person why the process ends, in one line.
-pub fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "duramen: {error}");
     code.into()
 }

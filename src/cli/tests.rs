@@ -30,6 +30,12 @@ fn exit_codes() {
 }
 
 #[test]
+fn a_broker_that_ended() {
+    assert_eq!(ended::<std::fmt::Error>(Ok(())), ExitCode::SUCCESS);
+    assert_eq!(ended(Err(std::fmt::Error)), EXIT_FAILURE.into());
+}
+
+#[test]
 fn serve_reads_the_file_and_the_command_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("server.properties");
