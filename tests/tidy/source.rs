@@ -151,15 +151,37 @@ fn blank_test_modules(code: &str) -> String {
     product + rest
 }
 
-/// Where the item ends whose text, after its attribute, begins at `from`: after its block, or its semicolon.
+const ITEM_WORDS: &[&str] = &[
+    "pub", "mod", "fn", "async", "impl", "use", "struct", "enum", "union", "trait", "type", "const", "static",
+    "unsafe", "extern",
+];
+
+/// Where that ends whose text, after its attribute, begins at `from`: an item after its block or semicolon, a field or an expression after
+/// its comma, or before the brace that closes what it stands in.
 fn item_end(code: &str, from: usize) -> usize {
+    let after_space = code.len() - code[from..].trim_start().len();
+    if code[after_space..].starts_with('#') {
+        let attribute_end = code[after_space..]
+            .find(']')
+            .map_or(code.len(), |end| after_space + end + 1);
+        return item_end(code, attribute_end);
+    }
+    let first = tokens(&code[from..])
+        .iter()
+        .map(|(token, _)| *token)
+        .find(|token| is_name(token))
+        .unwrap_or_default();
+    let is_item = ITEM_WORDS.contains(&first);
     let mut depth = 0_usize;
     for (index, character) in code[from..].char_indices() {
+        let after = from + index + 1;
         match character {
-            '{' => depth += 1,
-            '}' if depth <= 1 => return from + index + 1,
-            '}' => depth -= 1,
-            ';' if depth == 0 => return from + index + 1,
+            '{' | '(' | '[' => depth += 1,
+            '}' if depth == 0 => return after - 1,
+            '}' if depth == 1 && is_item => return after,
+            '}' | ')' | ']' => depth = depth.saturating_sub(1),
+            ';' if depth == 0 => return after,
+            ',' if depth == 0 && !is_item => return after,
             _ => (),
         }
     }
@@ -315,6 +337,17 @@ fn test_modules_are_no_product() {
         .collect();
     assert_eq!(names, ["a", "c", "d"]);
     assert_eq!(Source::new("src/a/tests.rs", "fn a() {}").product.trim(), "");
+    let attributes = Source::new("src/a.rs", "#[cfg(test)]\n#[derive(X)]\nstruct S { a: u8 }\nfn a() {}");
+    assert_eq!(attributes.product.trim(), "fn a() {}");
+    let field = Source::new(
+        "src/a.rs",
+        "fn a() {\n S {\n #[cfg(test)]\n b: None,\n #[cfg(test)]\n c: f(1, 2)\n }\n}\nfn d() {}",
+    );
+    let lines: Vec<_> = functions(&field.product)
+        .into_iter()
+        .map(|function| function.lines)
+        .collect();
+    assert_eq!(lines, [8, 1]);
 }
 
 #[test]
