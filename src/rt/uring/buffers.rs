@@ -149,6 +149,8 @@ impl Drop for BufferPool {
 /// the others.
 pub struct Received {
     source: Source,
+    /// Bytes at the front that were taken already.
+    taken: usize,
 }
 
 enum Source {
@@ -169,10 +171,12 @@ impl Received {
                 buffer,
                 length: length.min(BUFFER_BYTES),
             },
+            taken: 0,
         };
         if reactor.buffers().is_low() {
             Self {
                 source: Source::Copy(pooled.as_ref().into()),
+                taken: 0,
             }
         } else {
             pooled
@@ -182,14 +186,19 @@ impl Received {
     pub(super) fn end_of_stream() -> Self {
         Self {
             source: Source::Copy(Box::default()),
+            taken: 0,
         }
     }
-}
 
-impl Deref for Received {
-    type Target = [u8];
+    /// Takes at most `count` bytes off the front.
+    pub fn take(&mut self, count: usize) -> &[u8] {
+        let from = self.taken;
+        let count = count.min(self.len());
+        self.taken += count;
+        &self.all()[from..from + count]
+    }
 
-    fn deref(&self) -> &[u8] {
+    fn all(&self) -> &[u8] {
         match &self.source {
             Source::Pool {
                 reactor,
@@ -203,6 +212,14 @@ impl Deref for Received {
             }
             Source::Copy(bytes) => bytes,
         }
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.all()[self.taken..]
     }
 }
 

@@ -230,3 +230,52 @@ fn sends_of_one_connection_keep_their_order() {
         );
     });
 }
+
+#[test]
+fn messages_of_every_size_are_received_exactly() {
+    let sizes = [
+        1usize, 100, 4096, 16_383, 16_384, 20_000, 65_536, 300_000, 5_000_000, 7, 40_000, 3,
+    ];
+    block_on(move || async move {
+        let listener = listen();
+        for pieces in [1, 3] {
+            let (stream, peer) = pair(&listener, move |mut peer| {
+                for (size, byte) in sizes.iter().cycle().take(60).zip(0u8..) {
+                    let mut frame = u32::try_from(*size).unwrap().to_be_bytes().to_vec();
+                    frame.resize(4 + size, byte);
+                    for piece in frame.chunks(frame.len().div_ceil(pieces)) {
+                        peer.write_all(piece).unwrap();
+                    }
+                }
+            })
+            .await;
+            for (size, byte) in sizes.iter().cycle().take(60).zip(0u8..) {
+                let head = stream.receive_exact(Vec::new(), 4).await.unwrap();
+                assert_eq!(head, u32::try_from(*size).unwrap().to_be_bytes());
+                let body = stream.receive_exact(head, *size).await.unwrap();
+                assert_eq!(body.len(), 4 + size);
+                assert!(body[4..].iter().all(|got| *got == byte), "{size}");
+            }
+            assert!(stream.receive().await.unwrap().is_empty());
+            let error = stream.receive_exact(Vec::new(), 1).await.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
+            peer.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_direct_receive_given_up_in_flight_closes_the_connection() {
+    block_on(|| async {
+        let listener = listen();
+        let (stream, peer) = pair(&listener, |mut peer| {
+            peer.write_all(&[1; 1000]).unwrap();
+            peer.read(&mut [0])
+        })
+        .await;
+        let receiving = stream.receive_exact(Vec::new(), 1_000_000);
+        assert!(timeout(Duration::from_millis(10), receiving).await.is_none());
+        assert!(stream.receive().await.unwrap().is_empty());
+        assert!(!peer.join().unwrap().is_ok_and(|count| count > 0));
+    });
+}
