@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 
-pub use logging::log_to_standard_error;
+use logging::log_to_standard_error;
 
 /// The broker could not run, or stopped because of an error.
 pub const EXIT_FAILURE: u8 = 1;
@@ -54,7 +54,8 @@ pub enum Start {
     Exit(ExitCode),
 }
 
-/// Reads the command line, the configuration and its sources, and does what can be done without a broker.
+/// Reads the command line, the configuration and its sources, and does what can be done without a broker. Before a broker is to run, the
+/// log is open, and has said which settings do nothing.
 #[must_use]
 pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Start {
     let command = match Arguments::try_parse_from(arguments) {
@@ -69,7 +70,13 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Start {
     };
     match command {
         Command::Serve { file, sets } => match load::load(file.as_deref(), &sets) {
-            Ok(config) => Start::Serve(Box::new(config)),
+            Ok(config) => {
+                log_to_standard_error();
+                for notice in &config.notices {
+                    tracing::warn!("{notice}");
+                }
+                Start::Serve(Box::new(config))
+            }
             Err(error) => Start::Exit(fail(&error, EXIT_USAGE)),
         },
         Command::Config => {
