@@ -48,7 +48,9 @@ pub fn find_boundary(piece: &[u8], position: FilePosition, limit: FilePosition) 
     find(piece, position, |batch| batch.end_position() > limit)
 }
 
-fn find(piece: &[u8], position: FilePosition, is_wanted: impl Fn(&Located) -> bool) -> Search {
+/// Looks for the first batch that is wanted in a piece that begins at `position`, with a batch.
+#[must_use]
+pub fn find(piece: &[u8], position: FilePosition, is_wanted: impl Fn(&Located) -> bool) -> Search {
     let mut at = position;
     while let Some(rest) = rest_of(piece, position, at).filter(|rest| rest.len() >= BATCH_HEADER_BYTES) {
         let Ok(header) = BatchHeader::decode(rest) else {

@@ -1,1 +1,45 @@
-//! Executes the plans of `log` on files.
+//! Acts on the files of logs: opens and recovers them, appends, reads, syncs; carries out the plans of `log`.
+//!
+//! Owns the files of a log directory. Decides nothing that `log` can decide, and speaks to nobody.
+//!
+//! Invariants:
+//! * One core owns a [`Log`]; no borrow of its state lives across an await.
+//! * What [`Log::make_durable`] answered for survives a crash. It is the one door to durability (`durability`).
+//! * After a failed write or sync the log directory is offline until the process starts anew ([`Health`]): nothing is retried in place.
+//! * Indexes, snapshots and epoch checkpoints are derived: missing or torn, they are made from the batches.
+//!
+//! | file | does |
+//! |---|---|
+//! | `directory` | a log directory: lock, identity, partitions in it, checkpoints, clean stops, deletion |
+//! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
+//! | `append`, `read`, `timestamp` | carry out the plans of these names |
+//! | `durability` | how a write becomes durable |
+//! | `open`, `recover`, `walk`, `indexes` | recovery |
+//! | `close` | rolled segments and clean stops |
+
+mod append;
+mod close;
+mod directory;
+mod durability;
+mod error;
+mod files;
+mod index;
+mod indexes;
+mod log;
+mod open;
+mod read;
+mod recover;
+mod timestamp;
+mod walk;
+
+pub use append::{Appended, NewBatch};
+pub use directory::{DirectoryError, Found, LogDirectory};
+pub use error::{Health, StorageError};
+pub use log::Log;
+pub use open::{Cut, OpenRequest, Report, Shutdown};
+pub use read::FileRange;
+pub use timestamp::TimestampHit;
+
+#[cfg(test)]
+#[cfg(not(feature = "sim"))]
+mod tests;

@@ -17,6 +17,8 @@
 //! | ended                        | first bad batch        | verdict                                       |
 //! |------------------------------|------------------------|-----------------------------------------------|
 //! | at the end of the file       | -                      | keep                                          |
+//! | short of the next segment    | not synced             | keep, and cut off all segments after it       |
+//! | short of the next segment    | synced                 | keep: compaction leaves gaps                  |
 //! | torn, zeroes or corrupt      | not synced             | cut it off, with all segments after it        |
 //! | torn, zeroes or corrupt      | synced                 | quarantine: touch nothing, partition offline  |
 //!
@@ -161,6 +163,8 @@ pub fn check_for(facts: &SegmentFacts) -> SegmentCheck {
 pub enum WalkEnd {
     /// The last batch ends where the file does.
     Complete,
+    /// So too, but the next segment begins at a later offset: what stood between is not in the file.
+    Short,
     /// The file ends inside a batch.
     Torn,
     /// Nothing but zeroes from here to the end of the file.
@@ -179,9 +183,11 @@ pub enum Verdict {
     Quarantine,
 }
 
-const ENDS: [(WalkEnd, Synced, Verdict); 8] = [
+const ENDS: [(WalkEnd, Synced, Verdict); 10] = [
     (WalkEnd::Complete, Synced::Partly, Verdict::Keep),
     (WalkEnd::Complete, Synced::Wholly, Verdict::Keep),
+    (WalkEnd::Short, Synced::Partly, Verdict::Cut),
+    (WalkEnd::Short, Synced::Wholly, Verdict::Keep),
     (WalkEnd::Torn, Synced::Partly, Verdict::Cut),
     (WalkEnd::Torn, Synced::Wholly, Verdict::Quarantine),
     (WalkEnd::Zeroes, Synced::Partly, Verdict::Cut),
@@ -249,7 +255,15 @@ mod tests {
 
     #[test]
     fn the_table_of_ends_is_total_and_unambiguous() {
-        for end in [WalkEnd::Complete, WalkEnd::Torn, WalkEnd::Zeroes, WalkEnd::Corrupt] {
+        let ends = [
+            WalkEnd::Complete,
+            WalkEnd::Short,
+            WalkEnd::Torn,
+            WalkEnd::Zeroes,
+            WalkEnd::Corrupt,
+        ];
+        assert_eq!(ENDS.len(), ends.len() * 2);
+        for end in ends {
             for synced in [Synced::Wholly, Synced::Partly] {
                 let rows = ENDS.iter().filter(|row| row.0 == end && row.1 == synced).count();
                 assert_eq!(rows, 1, "{end:?} {synced:?}");

@@ -1,0 +1,451 @@
+//! The model of a disk under a file system, and of what a crash does to it.
+//!
+//! **Two images.** Programs see the *live* image: every write at once, every name at once. The *durable* image is what survives.
+//!
+//! **Data.** A write reaches the durable image when a sync of its file that began after it has ended. Until then a crash treats each of
+//! its sectors (512 bytes) on its own: it survives or it does not, whatever was written before or after it. Sectors never tear
+//! inside. The file may come back as long as it was while the sectors that did not survive read as zeroes, or end after the last one
+//! that did. Truncations since the last sync survive or not, in their order among the writes.
+//!
+//! **Names.** Creating, renaming and removing become durable when the directory is synced. Before that, a crash keeps the first few of
+//! the changes of each directory, in order: a file system keeps a journal of them. A rename is one change. Syncing a file does not
+//! make its name durable.
+//!
+//! **Errors.** A test may ask for one failed write (nothing is written), one failed sync (the writes it should have covered survive or
+//! not as in a crash, and no later sync covers them: Linux forgets dirty pages after an error), and for a disk that is full after so
+//! many bytes.
+//!
+//! **A crash** happens at a chosen operation: the image is taken there, and what the program does afterwards is for nothing.
+//!
+//! Not modelled: sectors that change by themselves, reads that fail, syncs that lie.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::random::Random;
+
+const SECTOR_BYTES: usize = 512;
+
+/// What a crash left behind, or what a test lays before the start: files and directories by path.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Image {
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    pub directories: Vec<PathBuf>,
+}
+
+/// What goes wrong, and when. Operations are counted from 1.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Faults {
+    /// The operation after which the machine is gone.
+    pub crash_at: Option<u64>,
+    /// The write that fails.
+    pub fail_write: Option<u64>,
+    /// The sync that fails.
+    pub fail_sync: Option<u64>,
+    /// Bytes that fit the disk, over all writes.
+    pub full_after_bytes: Option<u64>,
+}
+
+/// One change of a file since its last sync.
+#[derive(Clone, Debug)]
+enum Change {
+    Write { position: usize, bytes: Vec<u8> },
+    Truncate { length: usize },
+}
+
+/// The content of a file, under any number of names and handles.
+#[derive(Debug, Default)]
+pub(super) struct Inode {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    /// In the order they were made; the first has the number `first_change`.
+    changes: Vec<Change>,
+    first_change: u64,
+}
+
+/// Handles of files may cross cores, as the machine's may.
+pub(super) type SharedInode = Arc<Mutex<Inode>>;
+
+/// The content, whoever panicked with it before.
+pub(super) fn look_into(inode: &SharedInode) -> MutexGuard<'_, Inode> {
+    inode.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    File(SharedInode),
+    Directory,
+}
+
+/// One change of names in a directory since its last sync.
+#[derive(Clone, Debug)]
+enum NameChange {
+    Add(PathBuf, Node),
+    Remove(PathBuf),
+    Rename(PathBuf, PathBuf),
+}
+
+/// The disk of one simulation.
+#[derive(Debug)]
+pub(super) struct Disk {
+    live: BTreeMap<PathBuf, Node>,
+    durable: BTreeMap<PathBuf, Node>,
+    /// By directory, in order.
+    name_changes: BTreeMap<PathBuf, Vec<NameChange>>,
+    faults: Faults,
+    random: Random,
+    operations: u64,
+    writes: u64,
+    syncs: u64,
+    bytes_written: u64,
+    crashed: Option<Image>,
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+fn broken() -> io::Error {
+    io::Error::other("the simulated disk failed")
+}
+
+impl Disk {
+    pub(super) fn new(image: &Image, faults: Faults, random: Random) -> Self {
+        let mut names = BTreeMap::from(["", "/"].map(|root| (PathBuf::from(root), Node::Directory)));
+        for directory in &image.directories {
+            names.insert(directory.clone(), Node::Directory);
+        }
+        for (path, bytes) in &image.files {
+            let inode = Inode {
+                live: bytes.clone(),
+                durable: bytes.clone(),
+                ..Inode::default()
+            };
+            for above in path.ancestors().skip(1) {
+                names.insert(above.to_owned(), Node::Directory);
+            }
+            names.insert(path.clone(), Node::File(Arc::new(Mutex::new(inode))));
+        }
+        Self {
+            live: names.clone(),
+            durable: names,
+            name_changes: BTreeMap::new(),
+            faults,
+            random,
+            operations: 0,
+            writes: 0,
+            syncs: 0,
+            bytes_written: 0,
+            crashed: None,
+        }
+    }
+
+    pub(super) fn has_crashed(&self) -> bool {
+        self.crashed.is_some()
+    }
+
+    pub(super) fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// Microseconds that the next operation of the disk takes.
+    pub(super) fn draw_latency_us(&mut self) -> u64 {
+        20 + self.random.below(400)
+    }
+
+    /// Counts an operation; the crash comes after the one that was chosen, hence before the next.
+    pub(super) fn begin_operation(&mut self) {
+        if self.crashed.is_none() && self.faults.crash_at == Some(self.operations) {
+            self.crashed = Some(self.image_after_crash());
+        }
+        self.operations += 1;
+    }
+
+    /// What a crash now would leave behind; the same again when one has happened.
+    pub(super) fn crash(&mut self) -> Image {
+        match &self.crashed {
+            Some(image) => image.clone(),
+            None => self.image_after_crash(),
+        }
+    }
+
+    fn image_after_crash(&mut self) -> Image {
+        let mut names = self.durable.clone();
+        for changes in self.name_changes.values() {
+            let kept = self.random.index(changes.len() + 1);
+            for change in &changes[..kept] {
+                apply_name_change(&mut names, change);
+            }
+        }
+        let mut image = Image::default();
+        for (path, node) in &names {
+            let is_reachable = path.ancestors().skip(1).all(|above| names.contains_key(above));
+            match node {
+                Node::Directory if is_reachable => image.directories.push(path.clone()),
+                Node::File(inode) if is_reachable => {
+                    let bytes = look_into(inode).after_crash(&mut self.random);
+                    image.files.insert(path.clone(), bytes);
+                }
+                Node::Directory | Node::File(_) => {}
+            }
+        }
+        image
+    }
+}
+
+/// Names.
+impl Disk {
+    pub(super) fn find(&self, path: &Path) -> Option<SharedInode> {
+        match self.live.get(path) {
+            Some(Node::File(inode)) => Some(Arc::clone(inode)),
+            Some(Node::Directory) | None => None,
+        }
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> bool {
+        self.live.contains_key(path)
+    }
+
+    pub(super) fn create(&mut self, path: &Path) -> io::Result<SharedInode> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if !matches!(self.live.get(parent), Some(Node::Directory)) {
+            return Err(not_found());
+        }
+        let inode = SharedInode::default();
+        self.change(parent, NameChange::Add(path.to_owned(), Node::File(Arc::clone(&inode))));
+        Ok(inode)
+    }
+
+    pub(super) fn create_directory_all(&mut self, path: &Path) -> io::Result<()> {
+        let missing: Vec<PathBuf> = path
+            .ancestors()
+            .filter(|above| !self.live.contains_key(*above))
+            .map(Path::to_owned)
+            .collect();
+        for directory in missing.into_iter().rev() {
+            let parent = directory.parent().unwrap_or(Path::new("")).to_owned();
+            self.change(&parent, NameChange::Add(directory, Node::Directory));
+        }
+        Ok(())
+    }
+
+    /// The names in a directory: name, whether it is a directory, bytes.
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool, u64)>> {
+        if !matches!(self.live.get(path), Some(Node::Directory)) {
+            return Err(not_found());
+        }
+        let inside = self.live.iter().filter(|(name, _)| name.parent() == Some(path));
+        Ok(inside
+            .map(|(name, node)| match node {
+                Node::File(inode) => (name.clone(), false, look_into(inode).live.len() as u64),
+                Node::Directory => (name.clone(), true, 0),
+            })
+            .collect())
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        if !self.live.contains_key(from) {
+            return Err(not_found());
+        }
+        let parent = to.parent().unwrap_or(Path::new("")).to_owned();
+        self.change(&parent, NameChange::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
+        self.find(path).ok_or_else(not_found)?;
+        let parent = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.change(&parent, NameChange::Remove(path.to_owned()));
+        Ok(())
+    }
+
+    pub(super) fn remove_directory_all(&mut self, path: &Path) -> io::Result<()> {
+        if !self.live.contains_key(path) {
+            return Err(not_found());
+        }
+        let inside: Vec<PathBuf> = self
+            .live
+            .keys()
+            .filter(|name| name.starts_with(path))
+            .cloned()
+            .collect();
+        for name in inside.into_iter().rev() {
+            let parent = name.parent().unwrap_or(Path::new("")).to_owned();
+            self.change(&parent, NameChange::Remove(name));
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
+        self.count_sync()?;
+        for change in self.name_changes.remove(path).unwrap_or_default() {
+            apply_name_change(&mut self.durable, &change);
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, directory: &Path, change: NameChange) {
+        apply_name_change(&mut self.live, &change);
+        self.name_changes.entry(directory.to_owned()).or_default().push(change);
+    }
+}
+
+fn apply_name_change(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
+    match change {
+        NameChange::Add(path, node) => {
+            names.insert(path.clone(), node.clone());
+        }
+        NameChange::Remove(path) => {
+            names.remove(path);
+        }
+        NameChange::Rename(from, to) => {
+            let moved: Vec<PathBuf> = names.keys().filter(|name| name.starts_with(from)).cloned().collect();
+            for old in moved {
+                let Some(node) = names.remove(&old) else { continue };
+                let new = match old.strip_prefix(from) {
+                    Ok(rest) if !rest.as_os_str().is_empty() => to.join(rest),
+                    Ok(_) | Err(_) => to.clone(),
+                };
+                names.insert(new, node);
+            }
+        }
+    }
+}
+
+/// Data.
+impl Disk {
+    pub(super) fn write(&mut self, inode: &SharedInode, position: usize, bytes: Vec<u8>) -> io::Result<()> {
+        self.writes += 1;
+        if self.faults.fail_write == Some(self.writes) {
+            return Err(broken());
+        }
+        self.bytes_written += bytes.len() as u64;
+        if self
+            .faults
+            .full_after_bytes
+            .is_some_and(|room| self.bytes_written > room)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        look_into(inode).make(Change::Write { position, bytes });
+        Ok(())
+    }
+
+    /// Ends a sync that covers the changes with numbers below `covered`.
+    pub(super) fn sync(&mut self, inode: &SharedInode, covered: u64) -> io::Result<()> {
+        let counted = self.count_sync();
+        let mut inode = look_into(inode);
+        let count = usize::try_from(covered.saturating_sub(inode.first_change)).unwrap_or(0);
+        let count = count.min(inode.changes.len());
+        let changes: Vec<Change> = inode.changes.drain(..count).collect();
+        inode.first_change += count as u64;
+        if counted.is_err() {
+            inode.durable = after_crash(&inode.durable, &changes, &mut self.random);
+            return counted;
+        }
+        for change in &changes {
+            apply_change(&mut inode.durable, change);
+        }
+        Ok(())
+    }
+
+    fn count_sync(&mut self) -> io::Result<()> {
+        self.syncs += 1;
+        if self.faults.fail_sync == Some(self.syncs) {
+            return Err(broken());
+        }
+        Ok(())
+    }
+}
+
+impl Inode {
+    pub(super) fn len(&self) -> u64 {
+        self.live.len() as u64
+    }
+
+    pub(super) fn read(&self, position: usize, into: &mut [u8]) -> usize {
+        let rest = self.live.get(position..).unwrap_or(&[]);
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        count
+    }
+
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.make(Change::Truncate { length });
+    }
+
+    /// The number that the next change will have: a sync that begins now covers all below.
+    pub(super) fn next_change(&self) -> u64 {
+        self.first_change + self.changes.len() as u64
+    }
+
+    fn make(&mut self, change: Change) {
+        apply_change(&mut self.live, &change);
+        self.changes.push(change);
+    }
+
+    fn after_crash(&self, random: &mut Random) -> Vec<u8> {
+        after_crash(&self.durable, &self.changes, random)
+    }
+}
+
+fn apply_change(content: &mut Vec<u8>, change: &Change) {
+    match change {
+        Change::Truncate { length } => content.resize(*length, 0),
+        Change::Write { position, bytes } => put(content, *position, bytes),
+    }
+}
+
+fn put(content: &mut Vec<u8>, position: usize, bytes: &[u8]) {
+    let end = position + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[position..end].copy_from_slice(bytes);
+}
+
+/// What of some changes survives on top of what was durable.
+fn after_crash(durable: &[u8], changes: &[Change], random: &mut Random) -> Vec<u8> {
+    let mut content = durable.to_vec();
+    let mut length_live = content.len();
+    // All, nothing, or anything between: crashes differ.
+    let survival_percent = [0, 100, 50, 90][random.index(4)];
+    for change in changes {
+        match change {
+            Change::Truncate { length } => {
+                length_live = *length;
+                if random.percent(50) {
+                    content.resize(*length, 0);
+                }
+            }
+            Change::Write { position, bytes } => {
+                length_live = length_live.max(position + bytes.len());
+                for (sector_position, sector) in sectors(*position, bytes) {
+                    if random.percent(survival_percent) {
+                        put(&mut content, sector_position, sector);
+                    }
+                }
+            }
+        }
+    }
+    if content.len() < length_live && random.percent(30) {
+        content.resize(length_live, 0);
+    }
+    content
+}
+
+/// The parts of a write that lie in one sector each.
+fn sectors(position: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
+    let mut parts = Vec::new();
+    let (mut at, mut rest) = (position, bytes);
+    while !rest.is_empty() {
+        let room = SECTOR_BYTES - at % SECTOR_BYTES;
+        let (sector, after) = rest.split_at(room.min(rest.len()));
+        parts.push((at, sector));
+        at += sector.len();
+        rest = after;
+    }
+    parts
+}

@@ -1,0 +1,252 @@
+//! `rt::fs` on the simulated disk. Reads are never short before the end of a file, as in the other body, which repeats them.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::disk::{Disk, SharedInode, look_into};
+use super::executor::Core;
+use super::time;
+use crate::base::offset::FilePosition;
+
+/// How to open a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// It exists, and is read.
+    Read,
+    /// It exists, and is read and written.
+    ReadWrite,
+    /// Read and written; made when missing.
+    Create,
+    /// Read and written; an error when it exists.
+    CreateNew,
+}
+
+/// An open file. Clones are the same file.
+#[derive(Clone, Debug)]
+pub struct File {
+    inode: SharedInode,
+    may_write: bool,
+}
+
+/// Runs `operation` as one operation of the disk, at whose end the machine may be gone.
+fn operate<T>(operation: impl FnOnce(&mut Disk) -> T) -> T {
+    let core = Core::current();
+    let mut disk = core.disk.borrow_mut();
+    disk.begin_operation();
+    operation(&mut disk)
+}
+
+impl File {
+    /// # Errors
+    /// `NotFound` and `AlreadyExists`.
+    pub fn open(path: impl AsRef<Path>, how: Open) -> io::Result<Self> {
+        let path = path.as_ref();
+        operate(|disk| {
+            let inode = match (disk.find(path), how) {
+                (Some(_), Open::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+                (Some(inode), Open::Read | Open::ReadWrite | Open::Create) => inode,
+                (None, Open::Read | Open::ReadWrite) => return Err(io::ErrorKind::NotFound.into()),
+                (None, Open::Create | Open::CreateNew) => disk.create(path)?,
+            };
+            Ok(Self {
+                inode,
+                may_write: how != Open::Read,
+            })
+        })
+    }
+
+    /// # Errors
+    /// None here.
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(look_into(&self.inode).len())
+    }
+
+    /// # Errors
+    /// None here.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`; `PermissionDenied` for a file opened to be read.
+    pub fn write_at(&self, position: FilePosition, parts: &[&[u8]]) -> io::Result<()> {
+        if !self.may_write {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        operate(|disk| disk.write(&self.inode, index(position), parts.concat()))
+    }
+
+    /// # Errors
+    /// None here.
+    pub fn read_at(&self, position: FilePosition, into: &mut [u8]) -> io::Result<usize> {
+        Ok(look_into(&self.inode).read(index(position), into))
+    }
+
+    /// # Errors
+    /// None here.
+    pub async fn read_cold(&self, position: FilePosition, length: usize) -> io::Result<Vec<u8>> {
+        wait_for_disk().await;
+        let bytes_there = usize::try_from(self.len()?.saturating_sub(position.0)).unwrap_or(0);
+        let mut bytes = vec![0; length.min(bytes_there)];
+        let count = self.read_at(position, &mut bytes)?;
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub async fn sync_data(&self) -> io::Result<()> {
+        let covered = look_into(&self.inode).next_change();
+        wait_for_disk().await;
+        operate(|disk| disk.sync(&self.inode, covered))
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub fn sync_data_now(&self) -> io::Result<()> {
+        let covered = look_into(&self.inode).next_change();
+        operate(|disk| disk.sync(&self.inode, covered))
+    }
+
+    /// # Errors
+    /// None here.
+    pub fn truncate(&self, length: u64) -> io::Result<()> {
+        operate(|_| look_into(&self.inode).truncate(index(FilePosition(length))));
+        Ok(())
+    }
+
+    /// Everything is in memory.
+    #[must_use]
+    pub fn is_resident(&self, _position: FilePosition, _length: u64) -> bool {
+        true
+    }
+
+    pub(in crate::rt) async fn make_resident(&self, _position: FilePosition, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// # Errors
+    /// Always: no socket of the machine takes bytes of this disk.
+    pub(in crate::rt) fn send_to(&self, _socket: impl AsFd, _position: FilePosition, _length: u64) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// # Errors
+    /// None here.
+    pub fn evict(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn wait_for_disk() {
+    let latency_us = Core::current().disk.borrow_mut().draw_latency_us();
+    time::sleep(Duration::from_micros(latency_us)).await;
+}
+
+fn index(position: FilePosition) -> usize {
+    usize::try_from(position.0).unwrap_or(usize::MAX)
+}
+
+/// One entry of a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub name: OsString,
+    pub is_directory: bool,
+    pub bytes: u64,
+}
+
+/// # Errors
+/// None here.
+pub fn create_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
+    operate(|disk| disk.create_directory_all(path.as_ref()))
+}
+
+/// # Errors
+/// `NotFound`.
+pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
+    let names = operate(|disk| disk.list(path.as_ref()))?;
+    let entry = |(name, is_directory, bytes): (PathBuf, bool, u64)| Entry {
+        name: name.file_name().map(OsString::from).unwrap_or_default(),
+        is_directory,
+        bytes,
+    };
+    Ok(names.into_iter().map(entry).collect())
+}
+
+/// # Errors
+/// `NotFound`.
+pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let file = File::open(path, Open::Read)?;
+    let mut bytes = vec![0; index(FilePosition(file.len()?))];
+    file.read_at(FilePosition::ZERO, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// # Errors
+/// `NotFound`.
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    operate(|disk| disk.rename(from.as_ref(), to.as_ref()))
+}
+
+/// # Errors
+/// `NotFound`.
+pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
+    operate(|disk| disk.remove_file(path.as_ref()))
+}
+
+/// # Errors
+/// `NotFound`.
+pub fn remove_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
+    operate(|disk| disk.remove_directory_all(path.as_ref()))
+}
+
+/// # Errors
+/// As asked for in `Faults`.
+pub fn sync_directory(path: impl AsRef<Path>) -> io::Result<()> {
+    operate(|disk| disk.sync_directory(path.as_ref()))
+}
+
+/// # Errors
+/// None here.
+pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
+    Ok(operate(|disk| disk.exists(path.as_ref())))
+}
+
+/// # Errors
+/// None here.
+pub fn free_bytes(_path: impl AsRef<Path>) -> io::Result<u64> {
+    Ok(1 << 40)
+}
+
+thread_local! {
+    static LOCKED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A directory that nobody else may use meanwhile; dropped, it is free.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    path: PathBuf,
+}
+
+/// # Errors
+/// `WouldBlock` when it is locked.
+pub fn lock_directory(path: impl AsRef<Path>) -> io::Result<DirectoryLock> {
+    let path = path.as_ref().to_owned();
+    LOCKED.with_borrow_mut(|locked| {
+        if locked.contains(&path) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        locked.push(path.clone());
+        Ok(DirectoryLock { path })
+    })
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        LOCKED.with_borrow_mut(|locked| locked.retain(|path| *path != self.path));
+    }
+}

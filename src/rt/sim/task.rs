@@ -1,0 +1,50 @@
+//! Tasks of the simulated core.
+
+use std::task::Poll;
+
+use super::executor::Core;
+
+/// Runs `future` on this core until it ends or the run does.
+pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    Core::current().spawn(Box::pin(future));
+}
+
+/// As [`spawn`]: the order of tasks is drawn from the seed, so all queues are alike.
+pub fn spawn_background(future: impl Future<Output = ()> + 'static) {
+    spawn(future);
+}
+
+/// Lets other tasks run.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// As [`yield_now`]: every chance to run in another order is taken.
+pub async fn yield_if_needed() {
+    yield_now().await;
+}
+
+/// Runs a simulated core with an empty disk on a thread of its own until the future that `make` makes ends.
+///
+/// # Panics
+/// When the future panics, with its panic.
+pub fn block_on<T: Send + 'static, F: Future<Output = T> + 'static>(make: impl FnOnce() -> F + Send + 'static) -> T {
+    let run = move || {
+        super::Simulation::new(0, &super::Image::default(), super::Faults::default())
+            .run(make())
+            .output
+    };
+    match std::thread::spawn(run).join() {
+        Ok(Some(output)) => output,
+        Ok(None) => panic!("the simulated core crashed without being asked to"),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}

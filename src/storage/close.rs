@@ -1,0 +1,116 @@
+//! Ends of segments and of logs: a roll while the broker runs, a clean stop.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::error::StorageError;
+use super::files::{Closing, Files, SegmentFiles};
+use super::log::Log;
+use crate::base::offset::{FilePosition, Offset};
+use crate::log::LogState;
+use crate::log::names::{FileKind, file_name, parse_file_name};
+use crate::log::producers::snapshot;
+use crate::rt::fs::{self, File, Open};
+use crate::rt::task;
+
+/// Producer snapshots kept: the newest ones, so that a torn one has another before it.
+const SNAPSHOTS_KEPT: usize = 3;
+
+impl Log {
+    /// Ends the active segment and begins the files of one at `base_offset`. The old one is synced in the background.
+    pub(super) fn roll(&self, files: &mut Files, state: &LogState, base_offset: Offset) -> Result<(), StorageError> {
+        let health = &self.inner.health;
+        let new = SegmentFiles::create(&files.directory, base_offset, health)?;
+        let log = files.active_log()?;
+        let mut derived = self.finish_indexes(files, state)?;
+        derived.push(self.write_snapshot(&files.directory, state, base_offset)?);
+        files.closing.push(Closing {
+            base_offset: files.active.base_offset,
+            log,
+            is_synced: Rc::new(Cell::new(false)),
+            derived,
+        });
+        files.active = new;
+        self.inner.durability.note_new_names();
+        let log = self.clone();
+        task::spawn_background(async move {
+            // An error has taken the directory offline; those who append will hear of it.
+            if log.checkpoint().await.is_ok() {
+                log.remove_old_snapshots();
+            }
+        });
+        Ok(())
+    }
+
+    /// Gives the active segment's time index its closing entry and writes both indexes; returns their files.
+    fn finish_indexes(&self, files: &mut Files, state: &LogState) -> Result<Vec<File>, StorageError> {
+        let health = &self.inner.health;
+        let directory = files.directory.clone();
+        let active = &mut files.active;
+        active.push_entries(None, state.closing_time_entry(), health)?;
+        active.offset_index.flush(health)?;
+        active.time_index.flush(health)?;
+        let opened = [active.offset_index.opened(), active.time_index.opened()];
+        opened
+            .into_iter()
+            .map(|file| file.map_err(|error| health.fail("open", &directory, &error)))
+            .collect()
+    }
+
+    /// Writes what is known of producers before `offset`.
+    fn write_snapshot(&self, directory: &Path, state: &LogState, offset: Offset) -> Result<File, StorageError> {
+        let path = directory.join(file_name(offset, FileKind::ProducerSnapshot));
+        let bytes = snapshot::encode(state.producers());
+        let write = || {
+            let file = File::open(&path, Open::Create)?;
+            file.truncate(0)?;
+            file.write_at(FilePosition::ZERO, &[&bytes])?;
+            Ok(file)
+        };
+        write().map_err(|error| self.inner.health.fail("write", &path, &error))
+    }
+
+    /// Removes producer snapshots but the newest; one that cannot be removed stays, and harms nobody.
+    fn remove_old_snapshots(&self) {
+        let directory = self.path();
+        let Ok(entries) = fs::list(&directory) else { return };
+        let snapshots: Vec<_> = entries
+            .into_iter()
+            .filter(|entry| {
+                let parsed = entry.name.to_str().and_then(parse_file_name);
+                parsed.is_some_and(|(_, kind)| kind == FileKind::ProducerSnapshot)
+            })
+            .collect();
+        let old = snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
+        for entry in &snapshots[..old] {
+            let _ = fs::remove_file(directory.join(&entry.name));
+        }
+    }
+
+    /// Puts everything on the disk, as a start after a clean stop wants to find it; returns the recovery point, the end of the log.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub async fn close(&self) -> Result<Offset, StorageError> {
+        self.inner.health.check()?;
+        let end = self.log_end_offset();
+        let derived = {
+            let state = self.inner.state.borrow();
+            let mut files = self.inner.files.borrow_mut();
+            let mut derived = self.finish_indexes(&mut files, &state)?;
+            derived.push(self.write_snapshot(&files.directory, &state, end)?);
+            derived
+        };
+        self.inner.durability.note_new_names();
+        self.inner.durability.note_new_epoch();
+        for file in &derived {
+            let directory = self.path();
+            let synced = file.sync_data().await;
+            synced.map_err(|error| self.inner.health.fail("sync", &directory, &error))?;
+        }
+        let recovery_point = self.checkpoint().await?;
+        self.release_files();
+        Ok(recovery_point)
+    }
+}

@@ -1,0 +1,351 @@
+//! A log directory: whose it is, which partitions are in it, and the files that speak of all of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::durability::replace_file_now;
+use super::error::{Health, StorageError};
+use super::open::{OpenRequest, Shutdown};
+use crate::base::ids::{NodeId, TopicId, TopicPartition, base64_url};
+use crate::base::offset::Offset;
+use crate::base::time::TimestampMs;
+use crate::log::Settings;
+use crate::log::checkpoint::{decode_offsets, encode_offsets};
+use crate::log::names::{
+    CLEAN_SHUTDOWN, DELETED_DIRECTORY_SUFFIX, LOG_START_OFFSETS, META_PROPERTIES, PARTITION_METADATA, RECOVERY_POINTS,
+    deleted_directory_name, parse_directory_name,
+};
+use crate::log::properties::{
+    MetaProperties, decode_partition_metadata, encode_clean_shutdown, encode_partition_metadata,
+};
+use crate::rt::{fs, random};
+
+/// Why a log directory cannot be used; each says what a person can do.
+#[derive(Debug, Error)]
+pub enum DirectoryError {
+    #[error("the log directory {} cannot be used: {source}; check that it exists and may be written", .path.display())]
+    Unusable { path: PathBuf, source: std::io::Error },
+    #[error("the log directory {} is in use by another process; stop it, or set another log.dirs", .path.display())]
+    InUse { path: PathBuf },
+    #[error("{} cannot be read: {reason}", .path.display())]
+    BadIdentity { path: PathBuf, reason: String },
+    #[error("the log directory {} belongs to {found}, this is {expected}; set another log.dirs", .path.display())]
+    NotOurs {
+        path: PathBuf,
+        found: String,
+        expected: String,
+    },
+}
+
+/// A log directory that this process holds. Clones are the same; any core may use one.
+#[derive(Clone, Debug)]
+pub struct LogDirectory {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    health: Health,
+    properties: MetaProperties,
+    shutdown: Shutdown,
+    recovery_points: BTreeMap<TopicPartition, Offset>,
+    log_start_offsets: BTreeMap<TopicPartition, Offset>,
+    _lock: fs::DirectoryLock,
+}
+
+/// A partition's directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    pub partition: TopicPartition,
+    /// From `partition.metadata`; `None` when that is missing or torn.
+    pub topic_id: Option<TopicId>,
+}
+
+impl LogDirectory {
+    /// Locks a log directory, made when missing, and learns whose it is and how it was left. One without an identity gets `cluster_id`,
+    /// or a fresh one. The mark of a clean stop is taken away: from here on, only another clean stop makes one.
+    ///
+    /// # Errors
+    /// As named by [`DirectoryError`].
+    pub fn open(path: &Path, node_id: NodeId, cluster_id: Option<&str>) -> Result<Self, DirectoryError> {
+        let unusable = |source| DirectoryError::Unusable {
+            path: path.to_owned(),
+            source,
+        };
+        fs::create_directory_all(path).map_err(unusable)?;
+        let lock = fs::lock_directory(path).map_err(|source| {
+            if source.kind() == std::io::ErrorKind::WouldBlock {
+                DirectoryError::InUse { path: path.to_owned() }
+            } else {
+                unusable(source)
+            }
+        })?;
+        let properties = identify(path, node_id, cluster_id)?;
+        let shutdown = take_clean_shutdown(path).map_err(unusable)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                health: Health::new(path),
+                properties,
+                shutdown,
+                recovery_points: read_offsets(&path.join(RECOVERY_POINTS)),
+                log_start_offsets: read_offsets(&path.join(LOG_START_OFFSETS)),
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+        })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.inner.health
+    }
+
+    #[must_use]
+    pub fn properties(&self) -> &MetaProperties {
+        &self.inner.properties
+    }
+
+    /// How the process before this one stopped.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.inner.shutdown
+    }
+
+    /// The partitions that have a directory here.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn partitions(&self) -> Result<Vec<Found>, StorageError> {
+        let names = self.directory_names()?;
+        Ok(names
+            .iter()
+            .filter_map(|name| parse_directory_name(name))
+            .map(|partition| Found {
+                topic_id: self.read_topic_id(&partition),
+                partition,
+            })
+            .collect())
+    }
+
+    /// Directories of partitions whose deletion was not finished.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn deleted(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let names = self.directory_names()?;
+        let deleted = names.iter().filter(|name| name.ends_with(DELETED_DIRECTORY_SUFFIX));
+        Ok(deleted.map(|name| self.inner.path.join(name)).collect())
+    }
+
+    fn directory_names(&self) -> Result<Vec<String>, StorageError> {
+        let path = &self.inner.path;
+        let entries = fs::list(path).map_err(StorageError::failed("list", path))?;
+        let names = entries.into_iter().filter(|entry| entry.is_directory);
+        Ok(names.filter_map(|entry| entry.name.into_string().ok()).collect())
+    }
+
+    /// Where a partition's files are.
+    #[must_use]
+    pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
+        self.inner.path.join(partition.to_string())
+    }
+
+    fn read_topic_id(&self, partition: &TopicPartition) -> Option<TopicId> {
+        let text = fs::read(self.partition_path(partition).join(PARTITION_METADATA)).ok()?;
+        decode_partition_metadata(&text).ok()
+    }
+
+    /// Makes the directory of a partition and notes its topic's id in it. One that exists gets the id if it has none.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn create_partition(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
+        self.inner.health.check()?;
+        let path = self.partition_path(partition);
+        if self.read_topic_id(partition) == Some(topic_id) {
+            return Ok(());
+        }
+        let create = || {
+            fs::create_directory_all(&path)?;
+            replace_file_now(
+                path.join(PARTITION_METADATA),
+                encode_partition_metadata(topic_id).as_bytes(),
+            )?;
+            fs::sync_directory(&self.inner.path)
+        };
+        create().map_err(|error| self.inner.health.fail("create", &path, &error))
+    }
+
+    /// What [`Log::open`](super::Log::open) needs to know of a partition.
+    #[must_use]
+    pub fn open_request(&self, partition: &TopicPartition, settings: Settings, now: TimestampMs) -> OpenRequest {
+        let offset_in = |offsets: &BTreeMap<TopicPartition, Offset>| offsets.get(partition).copied();
+        OpenRequest {
+            partition: partition.clone(),
+            path: self.partition_path(partition),
+            settings,
+            shutdown: self.inner.shutdown,
+            recovery_point: offset_in(&self.inner.recovery_points).unwrap_or_default(),
+            log_start_offset: offset_in(&self.inner.log_start_offsets).unwrap_or_default(),
+            now,
+        }
+    }
+
+    /// Begins the deletion of a partition: under its new name nobody finds it any more. Returns what [`LogDirectory::remove`] takes.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn begin_deletion(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
+        self.inner.health.check()?;
+        let path = self.partition_path(partition);
+        let mut unique = [0; 16];
+        random::fill(&mut unique);
+        let deleted = self
+            .inner
+            .path
+            .join(deleted_directory_name(partition, u128::from_be_bytes(unique)));
+        let renamed = fs::rename(&path, &deleted).and_then(|()| fs::sync_directory(&self.inner.path));
+        renamed.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
+        Ok(deleted)
+    }
+
+    /// Removes the files of a partition whose deletion has begun.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`]; the next start finds the rest.
+    pub fn remove(&self, deleted: &Path) -> Result<(), StorageError> {
+        fs::remove_directory_all(deleted).map_err(StorageError::failed("remove", deleted))
+    }
+
+    /// Writes down below which offsets recovery need not look: the answers of [`Log::checkpoint`](super::Log::checkpoint) of all
+    /// partitions of this directory.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn write_recovery_points<'a>(
+        &self,
+        points: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
+    ) -> Result<(), StorageError> {
+        self.write(RECOVERY_POINTS, &encode_offsets(points))
+    }
+
+    /// Writes down from where on clients may read, where that is not the beginning of a segment.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn write_log_start_offsets<'a>(
+        &self,
+        offsets: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
+    ) -> Result<(), StorageError> {
+        self.write(LOG_START_OFFSETS, &encode_offsets(offsets))
+    }
+
+    /// Marks a clean stop: every log of this directory was closed, and the recovery points are written.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`]: the next start will recover.
+    pub fn mark_clean_shutdown(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        self.write(CLEAN_SHUTDOWN, &encode_clean_shutdown(broker_epoch))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), StorageError> {
+        self.inner.health.check()?;
+        let path = self.inner.path.join(name);
+        let written = replace_file_now(path.clone(), text.as_bytes());
+        written.map_err(|error| self.inner.health.fail("write", &path, &error))
+    }
+}
+
+/// Reads whose directory this is, or writes that it is ours.
+fn identify(path: &Path, node_id: NodeId, cluster_id: Option<&str>) -> Result<MetaProperties, DirectoryError> {
+    let file = path.join(META_PROPERTIES);
+    let unusable = |source| DirectoryError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::read(&file) {
+        Ok(text) => {
+            let properties = MetaProperties::decode(&text).map_err(|reason| DirectoryError::BadIdentity {
+                path: file,
+                reason: reason.to_string(),
+            })?;
+            check_ours(path, &properties, node_id, cluster_id)?;
+            Ok(properties)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let properties = MetaProperties {
+                cluster_id: cluster_id.map_or_else(|| base64_url(&fresh_id()), str::to_owned),
+                node_id,
+                directory_id: Some(fresh_id()),
+            };
+            replace_file_now(file, properties.encode().as_bytes()).map_err(unusable)?;
+            Ok(properties)
+        }
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+fn check_ours(
+    path: &Path,
+    properties: &MetaProperties,
+    node_id: NodeId,
+    cluster_id: Option<&str>,
+) -> Result<(), DirectoryError> {
+    let not_ours = |found: String, expected: String| DirectoryError::NotOurs {
+        path: path.to_owned(),
+        found,
+        expected,
+    };
+    if properties.node_id != node_id {
+        return Err(not_ours(
+            format!("node {}", properties.node_id.0),
+            format!("node {}", node_id.0),
+        ));
+    }
+    match cluster_id {
+        Some(expected) if expected != properties.cluster_id => Err(not_ours(
+            format!("cluster {}", properties.cluster_id),
+            format!("cluster {expected}"),
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A random UUID of version 4, of the kind that Kafka takes: its text does not begin with a dash.
+fn fresh_id() -> [u8; 16] {
+    loop {
+        let mut id = [0; 16];
+        random::fill(&mut id);
+        id[6] = id[6] & 0x0f | 0x40;
+        id[8] = id[8] & 0x3f | 0x80;
+        if !base64_url(&id).starts_with('-') {
+            return id;
+        }
+    }
+}
+
+/// Whether the last stop was clean. The mark is gone, for good, before anything is written.
+fn take_clean_shutdown(path: &Path) -> std::io::Result<Shutdown> {
+    let mark = path.join(CLEAN_SHUTDOWN);
+    if !fs::exists(&mark)? {
+        return Ok(Shutdown::Unclean);
+    }
+    fs::remove_file(&mark)?;
+    fs::sync_directory(path)?;
+    Ok(Shutdown::Clean)
+}
+
+/// The offsets of a checkpoint; none when it is missing or torn, and then recovery looks at everything.
+fn read_offsets(path: &Path) -> BTreeMap<TopicPartition, Offset> {
+    let text = fs::read(path).unwrap_or_default();
+    decode_offsets(&text).unwrap_or_default().into_iter().collect()
+}

@@ -1,0 +1,179 @@
+//! The files of one log that are open, and what of them is not on the disk yet.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::error::{Health, StorageError};
+use super::index::IndexFile;
+use crate::base::offset::{FilePosition, Offset};
+use crate::log::index::{OffsetEntry, TimeEntry};
+use crate::log::names::{FileKind, file_name};
+use crate::rt::fs::{File, Open};
+
+/// Closed segments whose files stay open for readers, of one log.
+const READERS_MAX: usize = 2;
+
+/// A segment's batches and its two indexes.
+#[derive(Debug)]
+pub(super) struct SegmentFiles {
+    pub(super) base_offset: Offset,
+    /// Opened when it is needed.
+    log: Option<File>,
+    pub(super) offset_index: IndexFile<8>,
+    pub(super) time_index: IndexFile<12>,
+}
+
+impl SegmentFiles {
+    /// Files that exist, with so many entries in the indexes.
+    pub(super) fn existing(directory: &Path, base_offset: Offset, offset_entries: u32, time_entries: u32) -> Self {
+        let path = |kind| directory.join(file_name(base_offset, kind));
+        Self {
+            base_offset,
+            log: None,
+            offset_index: IndexFile::new(path(FileKind::OffsetIndex), offset_entries),
+            time_index: IndexFile::new(path(FileKind::TimeIndex), time_entries),
+        }
+    }
+
+    /// Files that exist, the number of index entries being told by their sizes.
+    pub(super) fn closed(directory: &Path, base_offset: Offset) -> Result<Self, StorageError> {
+        let entries = |kind, bytes: u64| {
+            let path = directory.join(file_name(base_offset, kind));
+            let length = File::open(&path, Open::Read).and_then(|file| file.len());
+            let length = length.map_err(StorageError::failed("open", &path))?;
+            Ok(u32::try_from(length / bytes).unwrap_or(u32::MAX))
+        };
+        let offset_entries = entries(FileKind::OffsetIndex, 8)?;
+        let time_entries = entries(FileKind::TimeIndex, 12)?;
+        Ok(Self::existing(directory, base_offset, offset_entries, time_entries))
+    }
+
+    /// Makes the files of a new segment, all empty.
+    pub(super) fn create(directory: &Path, base_offset: Offset, health: &Health) -> Result<Self, StorageError> {
+        let path = |kind| directory.join(file_name(base_offset, kind));
+        let log_path = path(FileKind::Log);
+        let log = File::open(&log_path, Open::Create).and_then(|file| file.truncate(0).map(|()| file));
+        let log = log.map_err(|error| health.fail("create", &log_path, &error))?;
+        Ok(Self {
+            base_offset,
+            log: Some(log),
+            offset_index: IndexFile::create(path(FileKind::OffsetIndex), health)?,
+            time_index: IndexFile::create(path(FileKind::TimeIndex), health)?,
+        })
+    }
+
+    /// The file of the batches.
+    pub(super) fn log(&mut self, directory: &Path) -> Result<File, StorageError> {
+        if let Some(log) = &self.log {
+            return Ok(log.clone());
+        }
+        let path = directory.join(file_name(self.base_offset, FileKind::Log));
+        let log = File::open(&path, Open::ReadWrite).map_err(StorageError::failed("open", &path))?;
+        self.log = Some(log.clone());
+        Ok(log)
+    }
+
+    pub(super) fn push_entries(
+        &mut self,
+        offset: Option<OffsetEntry>,
+        time: Option<TimeEntry>,
+        health: &Health,
+    ) -> Result<(), StorageError> {
+        if let Some(bytes) = offset.and_then(|entry| entry.encode(self.base_offset)) {
+            self.offset_index.push(bytes, health)?;
+        }
+        if let Some(bytes) = time.and_then(|entry| entry.encode(self.base_offset)) {
+            self.time_index.push(bytes, health)?;
+        }
+        Ok(())
+    }
+
+    /// Where a search for `offset` begins: the last batch in the index that ends at or before it, else the front.
+    pub(super) fn floor_of_offset(&mut self, offset: Offset) -> Result<FilePosition, StorageError> {
+        let base_offset = self.base_offset;
+        let entry = self
+            .offset_index
+            .last_where(|bytes| OffsetEntry::decode(bytes, base_offset).last_offset <= offset)?;
+        Ok(entry.map_or(FilePosition::ZERO, |bytes| {
+            OffsetEntry::decode(&bytes, base_offset).position
+        }))
+    }
+
+    /// The last batch in the index that begins at or before `position`, else the front.
+    pub(super) fn floor_of_position(&mut self, position: FilePosition) -> Result<FilePosition, StorageError> {
+        let base_offset = self.base_offset;
+        let entry = self
+            .offset_index
+            .last_where(|bytes| OffsetEntry::decode(bytes, base_offset).position <= position)?;
+        Ok(entry.map_or(FilePosition::ZERO, |bytes| {
+            OffsetEntry::decode(&bytes, base_offset).position
+        }))
+    }
+
+    /// Closes all three until they are needed again.
+    pub(super) fn release(&mut self) {
+        self.log = None;
+        self.offset_index.release();
+        self.time_index.release();
+    }
+}
+
+/// All files of one log.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) directory: PathBuf,
+    pub(super) active: SegmentFiles,
+    /// Closed segments that were read last, the most recent first.
+    readers: Vec<SegmentFiles>,
+    /// Closed segments that are not wholly on the disk, oldest first.
+    pub(super) closing: Vec<Closing>,
+}
+
+/// A segment that was rolled, until all its files are on the disk.
+#[derive(Clone, Debug)]
+pub(super) struct Closing {
+    pub(super) base_offset: Offset,
+    pub(super) log: File,
+    /// Whether `log` is on the disk.
+    pub(super) is_synced: Rc<Cell<bool>>,
+    /// Indexes and producer snapshot: they must be on the disk before the recovery point may pass.
+    pub(super) derived: Vec<File>,
+}
+
+impl Files {
+    pub(super) fn new(directory: PathBuf, active: SegmentFiles) -> Self {
+        Self {
+            directory,
+            active,
+            readers: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// The active segment's file of batches.
+    pub(super) fn active_log(&mut self) -> Result<File, StorageError> {
+        self.active.log(&self.directory)
+    }
+
+    /// The files of a segment, to be read.
+    pub(super) fn segment(&mut self, base_offset: Offset) -> Result<&mut SegmentFiles, StorageError> {
+        if self.active.base_offset == base_offset {
+            return Ok(&mut self.active);
+        }
+        let known = self.readers.iter().position(|files| files.base_offset == base_offset);
+        let files = match known {
+            Some(index) => self.readers.remove(index),
+            None => SegmentFiles::closed(&self.directory, base_offset)?,
+        };
+        self.readers.truncate(READERS_MAX - 1);
+        self.readers.insert(0, files);
+        Ok(&mut self.readers[0])
+    }
+
+    /// Closes what nobody reads just now.
+    pub(super) fn release(&mut self) {
+        self.readers.clear();
+        self.active.release();
+    }
+}

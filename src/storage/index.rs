@@ -1,0 +1,135 @@
+//! One index file: entries gathered in memory and appended in groups, and the search over both.
+
+use std::path::PathBuf;
+
+use super::error::{Health, StorageError};
+use crate::base::offset::FilePosition;
+use crate::rt::fs::{File, Open};
+
+/// Bytes gathered before they are written: entries lost in a crash are found again in the batches.
+const PENDING_BYTES_MAX: usize = 504;
+
+/// An index file with entries of `N` bytes.
+#[derive(Debug)]
+pub(super) struct IndexFile<const N: usize> {
+    path: PathBuf,
+    /// Opened when it is needed.
+    file: Option<File>,
+    /// Entries in the file, from its front.
+    written: u32,
+    pending: Vec<u8>,
+}
+
+impl<const N: usize> IndexFile<N> {
+    /// An index whose file holds `written` entries, or is missing and holds none.
+    pub(super) fn new(path: PathBuf, written: u32) -> Self {
+        Self {
+            path,
+            file: None,
+            written,
+            pending: Vec::new(),
+        }
+    }
+
+    /// Makes the file, empty.
+    pub(super) fn create(path: PathBuf, health: &Health) -> Result<Self, StorageError> {
+        let file = File::open(&path, Open::Create).and_then(|file| file.truncate(0).map(|()| file));
+        let file = file.map_err(|error| health.fail("create", &path, &error))?;
+        Ok(Self {
+            path,
+            file: Some(file),
+            written: 0,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Replaces what the file holds.
+    pub(super) fn rewrite(path: PathBuf, entries: &[u8], health: &Health) -> Result<Self, StorageError> {
+        let mut index = Self::create(path, health)?;
+        index.pending.extend_from_slice(entries);
+        index.flush(health)?;
+        index.pending = Vec::new();
+        Ok(index)
+    }
+
+    /// Adds an entry; it may reach the file later.
+    pub(super) fn push(&mut self, entry: [u8; N], health: &Health) -> Result<(), StorageError> {
+        self.pending.extend_from_slice(&entry);
+        if self.pending.len() + N > PENDING_BYTES_MAX {
+            self.flush(health)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the entries gathered in memory.
+    pub(super) fn flush(&mut self, health: &Health) -> Result<(), StorageError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let position = FilePosition(u64::from(self.written) * N as u64);
+        let file = self.opened().map_err(|error| health.fail("open", &self.path, &error))?;
+        file.write_at(position, &[&self.pending])
+            .map_err(|error| health.fail("write", &self.path, &error))?;
+        self.written += u32::try_from(self.pending.len() / N).unwrap_or(0);
+        self.pending.clear();
+        Ok(())
+    }
+
+    pub(super) fn entries(&self) -> u32 {
+        self.written + u32::try_from(self.pending.len() / N).unwrap_or(0)
+    }
+
+    /// The last entry for which `is_before` holds; it must hold for a prefix of the entries.
+    pub(super) fn last_where(&mut self, is_before: impl Fn(&[u8; N]) -> bool) -> Result<Option<[u8; N]>, StorageError> {
+        let (mut low, mut high) = (0, self.entries());
+        let mut best = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let entry = self.entry(middle)?;
+            if is_before(&entry) {
+                best = Some(entry);
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(best)
+    }
+
+    pub(super) fn last(&mut self) -> Result<Option<[u8; N]>, StorageError> {
+        match self.entries().checked_sub(1) {
+            Some(last) => self.entry(last).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn entry(&mut self, number: u32) -> Result<[u8; N], StorageError> {
+        let mut entry = [0; N];
+        if let Some(pending) = number.checked_sub(self.written) {
+            let begin = usize::try_from(pending).unwrap_or(usize::MAX).saturating_mul(N);
+            if let Some(bytes) = self.pending.get(begin..begin + N) {
+                entry.copy_from_slice(bytes);
+            }
+            return Ok(entry);
+        }
+        let position = FilePosition(u64::from(number) * N as u64);
+        let read = self.opened().and_then(|file| file.read_at(position, &mut entry));
+        read.map_err(StorageError::failed("read", &self.path))?;
+        Ok(entry)
+    }
+
+    /// The open file, to be synced.
+    pub(super) fn opened(&mut self) -> std::io::Result<File> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let file = File::open(&self.path, Open::Create)?;
+        self.file = Some(file.clone());
+        Ok(file)
+    }
+
+    /// Closes the file until it is needed again.
+    pub(super) fn release(&mut self) {
+        self.file = None;
+    }
+}

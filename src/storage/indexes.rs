@@ -1,0 +1,85 @@
+//! What the index files of a segment look like at a start, before anything is read of its batches.
+
+use std::path::Path;
+
+use super::error::StorageError;
+use crate::base::offset::{FilePosition, Offset};
+use crate::log::index::{IndexState, OffsetEntry, TimeEntry, judge_offset_index, judge_time_index};
+use crate::log::names::{FileKind, file_name};
+use crate::log::recovery::rebuild::IndexCounts;
+use crate::rt::fs::{File, Open};
+
+/// What the index files of a segment tell.
+pub(super) struct Indexes {
+    pub(super) offset_state: IndexState,
+    pub(super) time_state: IndexState,
+    pub(super) last_offset_entry: Option<OffsetEntry>,
+    pub(super) last_time_entry: Option<TimeEntry>,
+    pub(super) counts: IndexCounts,
+}
+
+impl Indexes {
+    pub(super) fn read(directory: &Path, base_offset: Offset, log_bytes: u64) -> Result<Self, StorageError> {
+        let offset_index = LastEntry::<8>::read(&directory.join(file_name(base_offset, FileKind::OffsetIndex)))?;
+        let time_index = LastEntry::<12>::read(&directory.join(file_name(base_offset, FileKind::TimeIndex)))?;
+        let last_offset_entry = offset_index
+            .as_ref()
+            .and_then(|index| index.last)
+            .map(|bytes| OffsetEntry::decode(&bytes, base_offset));
+        let last_time_entry = time_index
+            .as_ref()
+            .and_then(|index| index.last)
+            .map(|bytes| TimeEntry::decode(&bytes, base_offset));
+        Ok(Self {
+            offset_state: offset_index.as_ref().map_or(IndexState::Missing, |index| {
+                judge_offset_index(index.bytes, last_offset_entry, base_offset, log_bytes)
+            }),
+            time_state: time_index.as_ref().map_or(IndexState::Missing, |index| {
+                judge_time_index(index.bytes, last_time_entry, base_offset)
+            }),
+            last_offset_entry,
+            last_time_entry,
+            counts: IndexCounts {
+                offset: offset_index.as_ref().map_or(0, LastEntry::count),
+                time: time_index.as_ref().map_or(0, LastEntry::count),
+            },
+        })
+    }
+}
+
+/// The size and the last entry of an index file.
+struct LastEntry<const N: usize> {
+    bytes: u64,
+    last: Option<[u8; N]>,
+}
+
+impl<const N: usize> LastEntry<N> {
+    /// `None` when there is no such file.
+    fn read(path: &Path) -> Result<Option<Self>, StorageError> {
+        let failed = |source| StorageError::Failed {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        };
+        let file = match File::open(path, Open::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let bytes = file.len().map_err(failed)?;
+        let mut last = [0; N];
+        let position = bytes.checked_sub(N as u64).map(FilePosition);
+        let count = match position {
+            Some(position) => file.read_at(position, &mut last).map_err(failed)?,
+            None => 0,
+        };
+        Ok(Some(Self {
+            bytes,
+            last: (count == N).then_some(last),
+        }))
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.bytes / N as u64).unwrap_or(0)
+    }
+}

@@ -1,0 +1,101 @@
+//! One open log: its state, its files, and what of it is durable.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::durability::Durability;
+use super::error::Health;
+use super::files::Files;
+use crate::base::ids::TopicPartition;
+use crate::base::offset::Offset;
+use crate::log::{LogState, Settings};
+
+/// A log, held by the core that owns the partition. Clones are the same log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    pub(super) inner: Rc<Inner>,
+}
+
+/// What the clones of a [`Log`] share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) partition: TopicPartition,
+    pub(super) health: Health,
+    pub(super) settings: Cell<Settings>,
+    pub(super) state: RefCell<LogState>,
+    pub(super) files: RefCell<Files>,
+    pub(super) durability: Durability,
+}
+
+impl Log {
+    pub(super) fn new(
+        partition: TopicPartition,
+        health: Health,
+        settings: Settings,
+        state: LogState,
+        files: Files,
+    ) -> Self {
+        let durability = Durability::new(state.log_end_offset());
+        Self {
+            inner: Rc::new(Inner {
+                partition,
+                health,
+                settings: Cell::new(settings),
+                state: RefCell::new(state),
+                files: RefCell::new(files),
+                durability,
+            }),
+        }
+    }
+
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.inner.partition
+    }
+
+    /// The partition's directory.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.inner.files.borrow().directory.clone()
+    }
+
+    /// First offset that clients may read.
+    #[must_use]
+    pub fn log_start_offset(&self) -> Offset {
+        self.inner.state.borrow().log_start_offset()
+    }
+
+    /// Offset of the next record.
+    #[must_use]
+    pub fn log_end_offset(&self) -> Offset {
+        self.inner.state.borrow().log_end_offset()
+    }
+
+    /// Bytes of all batches.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.inner.state.borrow().bytes()
+    }
+
+    /// Whether the log directory works.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.inner.health
+    }
+
+    /// Looks at the state: epochs, producers, segments. The closure must not call back into this log.
+    pub fn with_state<T>(&self, look: impl FnOnce(&LogState) -> T) -> T {
+        look(&self.inner.state.borrow())
+    }
+
+    /// Settings for appends from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        self.inner.settings.set(settings);
+    }
+
+    /// Closes the files of a log that nobody uses just now; they are opened again when needed.
+    pub fn release_files(&self) {
+        self.inner.files.borrow_mut().release();
+    }
+}

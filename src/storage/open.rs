@@ -1,0 +1,243 @@
+//! Opens a log: looks at what is there, decides by the tables of `log::recovery`, and makes the state of it.
+//! What is done to single segments is in `recover`.
+
+use std::path::PathBuf;
+
+use super::error::{Health, StorageError};
+use super::files::{Files, SegmentFiles};
+use super::log::Log;
+use crate::base::ids::TopicPartition;
+use crate::base::offset::{FilePosition, Offset};
+use crate::base::time::TimestampMs;
+use crate::log::checkpoint::decode_epochs;
+use crate::log::epochs::LeaderEpochs;
+use crate::log::names::{FileKind, LEADER_EPOCHS, file_name, parse_file_name};
+use crate::log::producers::{Producers, snapshot};
+use crate::log::recovery::rebuild::IndexCounts;
+use crate::log::recovery::{Epochs, WalkEnd};
+use crate::log::segment::ActiveSegment;
+use crate::log::state::Recovered;
+use crate::log::{LogState, Segment, Settings};
+use crate::rt::fs;
+
+/// How the broker stopped the last time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shutdown {
+    /// Everything is on the disk.
+    Clean,
+    /// What lies above the recovery point may be lost, torn or half there.
+    Unclean,
+}
+
+/// Which log to open, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    pub partition: TopicPartition,
+    /// The partition's directory; made when missing.
+    pub path: PathBuf,
+    pub settings: Settings,
+    pub shutdown: Shutdown,
+    /// From the checkpoint of recovery points; 0 when it is not there.
+    pub recovery_point: Offset,
+    /// From the checkpoint of log start offsets; 0 when it is not there.
+    pub log_start_offset: Offset,
+    pub now: TimestampMs,
+}
+
+/// What opening a log found and did, for people.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Segments whose batches were all checked.
+    pub segments_walked: usize,
+    /// What was cut off.
+    pub cut: Option<Cut>,
+    /// Segments behind a cut, removed.
+    pub segments_removed: usize,
+    /// Derived files that could not be used: snapshots and epoch checkpoints.
+    pub derived_torn: usize,
+}
+
+/// The end of a segment that a crash left half written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cut {
+    pub file: PathBuf,
+    pub position: FilePosition,
+    /// The first offset that is not in the log.
+    pub offset: Offset,
+    /// Bytes that were cut off this file.
+    pub bytes: u64,
+    pub end: WalkEnd,
+}
+
+impl Log {
+    /// Opens a log, after recovering it where that is needed.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] for a log that only a person should touch; [`StorageError::Offline`] and
+    /// [`StorageError::Failed`] by the disk.
+    pub async fn open(health: &Health, request: OpenRequest) -> Result<(Self, Report), StorageError> {
+        health.check()?;
+        let mut opening = Opening::begin(health, request)?;
+        if opening.segments.is_empty() {
+            return opening.create();
+        }
+        opening.recover().await?;
+        opening.finish()
+    }
+}
+
+/// A log on its way from files to a state.
+pub(super) struct Opening<'a> {
+    pub(super) health: &'a Health,
+    pub(super) request: OpenRequest,
+    pub(super) report: Report,
+    /// Base offsets and bytes of the files of batches, in order.
+    pub(super) segments: Vec<(Offset, u64)>,
+    /// Offsets of the producer snapshots.
+    snapshots: Vec<Offset>,
+    pub(super) epochs: LeaderEpochs,
+    pub(super) epochs_known: Epochs,
+    pub(super) producers: Producers,
+    /// Batches from here on are not in `producers` yet.
+    pub(super) replay_from: Offset,
+    pub(super) recovered: Vec<Segment>,
+    pub(super) active: ActiveSegment,
+    pub(super) active_counts: IndexCounts,
+    pub(super) log_end_offset: Offset,
+}
+
+impl<'a> Opening<'a> {
+    /// Looks at names and small files; changes nothing.
+    fn begin(health: &'a Health, request: OpenRequest) -> Result<Self, StorageError> {
+        let path = &request.path;
+        let entries = match fs::list(path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(StorageError::failed("list", path)(error)),
+        };
+        let (mut segments, mut snapshots) = (Vec::new(), Vec::new());
+        for entry in entries {
+            match entry.name.to_str().and_then(parse_file_name) {
+                Some((base_offset, FileKind::Log)) => segments.push((base_offset, entry.bytes)),
+                Some((offset, FileKind::ProducerSnapshot)) => snapshots.push(offset),
+                Some((_, FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex)) | None => {}
+            }
+        }
+        segments.sort_unstable();
+        snapshots.sort_unstable();
+        let mut opening = Self {
+            health,
+            report: Report::default(),
+            segments,
+            snapshots,
+            epochs: LeaderEpochs::default(),
+            epochs_known: Epochs::Known,
+            producers: Producers::default(),
+            replay_from: Offset::ZERO,
+            recovered: Vec::new(),
+            active: ActiveSegment::new(request.now),
+            active_counts: IndexCounts::default(),
+            log_end_offset: Offset::ZERO,
+            request,
+        };
+        if !opening.segments.is_empty() {
+            opening.read_epochs();
+            opening.load_producers();
+        }
+        Ok(opening)
+    }
+
+    fn read_epochs(&mut self) {
+        let read = fs::read(self.request.path.join(LEADER_EPOCHS));
+        match read.ok().and_then(|text| decode_epochs(&text).ok()) {
+            Some(entries) => self.epochs = LeaderEpochs::from_entries(&entries),
+            None => {
+                self.epochs_known = Epochs::Lost;
+                self.report.derived_torn += 1;
+            }
+        }
+    }
+
+    /// Takes the newest producer snapshot that is whole and lies in the part of the log that needs no check.
+    fn load_producers(&mut self) {
+        let first = self
+            .segments
+            .first()
+            .map_or(Offset::ZERO, |(base_offset, _)| *base_offset);
+        let limit = match self.request.shutdown {
+            Shutdown::Clean => Offset(i64::MAX),
+            Shutdown::Unclean => self.request.recovery_point.max(first),
+        };
+        self.replay_from = first;
+        let usable = self.snapshots.iter().filter(|offset| (first..=limit).contains(*offset));
+        for offset in usable.copied().collect::<Vec<_>>().into_iter().rev() {
+            let path = self.request.path.join(file_name(offset, FileKind::ProducerSnapshot));
+            match fs::read(&path).ok().and_then(|bytes| snapshot::decode(&bytes).ok()) {
+                Some(producers) => {
+                    self.producers = producers;
+                    self.replay_from = offset;
+                    return;
+                }
+                None => self.report.derived_torn += 1,
+            }
+        }
+    }
+
+    /// Makes the files of a log that has none.
+    fn create(self) -> Result<(Log, Report), StorageError> {
+        let path = &self.request.path;
+        let parent = path.parent().unwrap_or(path);
+        let made = fs::create_directory_all(path).and_then(|()| fs::sync_directory(parent));
+        made.map_err(|error| self.health.fail("create", path, &error))?;
+        let base_offset = self.request.log_start_offset;
+        let active = SegmentFiles::create(path, base_offset, self.health)?;
+        let state = LogState::new(base_offset, self.request.now);
+        Ok(self.into_log(state, active))
+    }
+
+    fn into_log(self, state: LogState, active: SegmentFiles) -> (Log, Report) {
+        let files = Files::new(self.request.path.clone(), active);
+        let health = self.health.clone();
+        let log = Log::new(self.request.partition, health, self.request.settings, state, files);
+        log.inner.durability.note_new_names();
+        log.inner.durability.note_new_epoch();
+        (log, self.report)
+    }
+
+    /// Makes the state and the log of what was recovered.
+    fn finish(mut self) -> Result<(Log, Report), StorageError> {
+        let end = self.log_end_offset;
+        self.epochs.truncate_from_end(end);
+        let recovered = Recovered {
+            segments: std::mem::take(&mut self.recovered),
+            active: self.active,
+            log_start_offset: self.request.log_start_offset,
+            log_end_offset: end,
+            epochs: std::mem::take(&mut self.epochs),
+            producers: std::mem::take(&mut self.producers),
+        };
+        let Some(state) = LogState::from_recovered(recovered) else {
+            return self.create();
+        };
+        let base_offset = state.active_segment().base_offset;
+        let counts = self.active_counts;
+        let active = SegmentFiles::existing(&self.request.path, base_offset, counts.offset, counts.time);
+        self.remove_snapshots_after(end)?;
+        Ok(self.into_log(state, active))
+    }
+
+    /// A snapshot of a part of the log that is gone would be taken for one of what will stand there.
+    fn remove_snapshots_after(&self, end: Offset) -> Result<(), StorageError> {
+        let directory = &self.request.path;
+        for offset in self.snapshots.iter().filter(|offset| **offset > end) {
+            match fs::remove_file(directory.join(file_name(*offset, FileKind::ProducerSnapshot))) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(self.health.fail("remove", directory, &error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        // Names of files that survived a crash may not be on the disk.
+        fs::sync_directory(directory).map_err(|error| self.health.fail("sync", directory, &error))
+    }
+}

@@ -1,0 +1,306 @@
+//! Recovers the segments of a log one after another, by the tables of `log::recovery`.
+//!
+//! Can be interrupted at any moment and begun anew: segments behind a cut are removed, and known to be removed, before the cut.
+
+use std::io;
+use std::path::Path;
+
+use super::error::{Health, StorageError};
+use super::index::IndexFile;
+use super::indexes::Indexes;
+use super::open::{Cut, Opening, Shutdown};
+use super::walk::{Walk, first_batch};
+use crate::base::offset::Offset;
+use crate::log::epochs::{EpochStart, LeaderEpochs};
+use crate::log::names::{FileKind, file_name};
+use crate::log::producers::Producers;
+use crate::log::recovery::rebuild::{IndexCounts, Rebuild};
+use crate::log::recovery::{Role, SegmentCheck, SegmentFacts, Synced, Verdict, WalkEnd, check_for, verdict_for};
+use crate::log::{Batch, Segment};
+use crate::rt::fs::{self, File, Open};
+
+impl Opening<'_> {
+    pub(super) async fn recover(&mut self) -> Result<(), StorageError> {
+        let segments = self.segments.clone();
+        for (index, (base_offset, length)) in segments.iter().enumerate() {
+            let next_base = segments.get(index + 1).map(|(next, _)| *next);
+            let goes_on = self.recover_segment(*base_offset, *length, next_base).await?;
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Recovers one segment; says whether those after it stay.
+    async fn recover_segment(
+        &mut self,
+        base_offset: Offset,
+        length: u64,
+        next_base: Option<Offset>,
+    ) -> Result<bool, StorageError> {
+        let indexes = Indexes::read(&self.request.path, base_offset, length)?;
+        let facts = SegmentFacts {
+            synced: self.synced_below(next_base),
+            role: next_base.map_or(Role::Active, |_| Role::Closed),
+            epochs: self.epochs_known,
+            offset_index: indexes.offset_state,
+            time_index: indexes.time_state,
+        };
+        let mut check = check_for(&facts);
+        // Producers are made of batches: what no snapshot covers must be walked.
+        let tail = indexes.last_offset_entry;
+        let covered = match check {
+            SegmentCheck::Trust => next_base.is_none_or(|next| next <= self.replay_from),
+            SegmentCheck::WalkTail => tail.is_none_or(|entry| entry.last_offset <= self.replay_from),
+            SegmentCheck::WalkAll => true,
+        };
+        if !covered {
+            check = SegmentCheck::WalkAll;
+        }
+        match check {
+            SegmentCheck::Trust => {
+                self.trust(base_offset, length, next_base);
+                Ok(true)
+            }
+            SegmentCheck::WalkTail => self.walk(base_offset, length, next_base, Some(indexes)).await,
+            SegmentCheck::WalkAll => self.walk(base_offset, length, next_base, None).await,
+        }
+    }
+
+    fn trust(&mut self, base_offset: Offset, length: u64, next_base: Option<Offset>) {
+        self.recovered.push(Segment {
+            base_offset,
+            bytes: u32::try_from(length).unwrap_or(u32::MAX),
+            largest_timestamp: None,
+        });
+        self.log_end_offset = next_base.unwrap_or(base_offset);
+    }
+
+    /// Whether everything below `offset`, or everything at all, was on the disk when the broker stopped.
+    fn synced_below(&self, offset: Option<Offset>) -> Synced {
+        let is_synced = match self.request.shutdown {
+            Shutdown::Clean => true,
+            Shutdown::Unclean => offset.is_some_and(|offset| offset <= self.request.recovery_point),
+        };
+        if is_synced { Synced::Wholly } else { Synced::Partly }
+    }
+
+    /// Walks over a segment, from what its indexes know or from its front; says whether the segments after it stay.
+    async fn walk(
+        &mut self,
+        base_offset: Offset,
+        length: u64,
+        next_base: Option<Offset>,
+        tail_of: Option<Indexes>,
+    ) -> Result<bool, StorageError> {
+        let path = self.request.path.join(file_name(base_offset, FileKind::Log));
+        let failed = |source| StorageError::failed("read", &path)(source);
+        let file = File::open(&path, Open::ReadWrite).map_err(failed)?;
+        let mut rebuild = Rebuild::new(
+            base_offset,
+            self.request.now,
+            self.request.settings.index_interval_bytes,
+        );
+        let is_resumed = tail_of.is_some();
+        if let Some(indexes) = tail_of {
+            rebuild = rebuild.resume(indexes.last_offset_entry, indexes.last_time_entry, indexes.counts);
+            if let Some(first) = first_batch(&file).map_err(failed)? {
+                rebuild.note_first_batch(&first);
+            }
+        }
+        let walk = Walk {
+            file: &file,
+            length,
+            next_base,
+        };
+        let (epochs, producers, replay_from) = (&mut self.epochs, &mut self.producers, self.replay_from);
+        let end = walk
+            .run(&mut rebuild, |batch| replay(batch, epochs, producers, replay_from))
+            .await
+            .map_err(failed)?;
+        self.judge(end, &rebuild, &file, &path, length).await?;
+        if !is_resumed {
+            // What survived a crash may be in the page cache alone, and what is kept here counts as durable.
+            let synced = file.sync_data().await;
+            synced.map_err(|error| self.health.fail("sync", &path, &error))?;
+        }
+        let is_last = next_base.is_none() || self.report.cut.is_some();
+        self.keep(rebuild, is_last, is_resumed).await?;
+        Ok(self.report.cut.is_none())
+    }
+
+    /// Does what the table says of a walk that ended so.
+    async fn judge(
+        &mut self,
+        end: WalkEnd,
+        rebuild: &Rebuild,
+        file: &File,
+        path: &Path,
+        length: u64,
+    ) -> Result<(), StorageError> {
+        let (position, offset) = (rebuild.position(), rebuild.next_offset());
+        match verdict_for(end, self.synced_below(Some(offset.next()))) {
+            Verdict::Keep => Ok(()),
+            Verdict::Quarantine => Err(StorageError::Damaged {
+                path: path.to_owned(),
+                position,
+                offset,
+                what: what_is_wrong(end),
+            }),
+            Verdict::Cut => {
+                let cut = Cut {
+                    file: path.to_owned(),
+                    position,
+                    offset,
+                    bytes: length - position.0,
+                    end,
+                };
+                self.cut(file, path, cut).await
+            }
+        }
+    }
+
+    /// Ends the log at the end of what is right: first the segments behind it go, the last one first.
+    async fn cut(&mut self, file: &File, path: &Path, cut: Cut) -> Result<(), StorageError> {
+        let directory = &self.request.path;
+        let behind = self
+            .segments
+            .iter()
+            .filter(|(base_offset, _)| *base_offset >= cut.offset);
+        let behind: Vec<Offset> = behind.map(|(base_offset, _)| *base_offset).collect();
+        for base_offset in behind
+            .iter()
+            .rev()
+            .filter(|base_offset| !is_name_of(path, **base_offset))
+        {
+            remove_segment(directory, *base_offset).map_err(|error| self.health.fail("remove", directory, &error))?;
+            self.report.segments_removed += 1;
+        }
+        fs::sync_directory(directory).map_err(|error| self.health.fail("sync", directory, &error))?;
+        let truncated = match file.truncate(cut.position.0) {
+            Ok(()) => file.sync_data().await,
+            Err(error) => Err(error),
+        };
+        truncated.map_err(|error| self.health.fail("truncate", path, &error))?;
+        tracing::warn!(
+            file = %path.display(),
+            position = %cut.position,
+            offset = %cut.offset,
+            bytes = cut.bytes,
+            end = ?cut.end,
+            "cut off the end of a log that was not synced when the broker stopped"
+        );
+        self.report.cut = Some(cut);
+        Ok(())
+    }
+
+    /// Takes a walked segment into the log, with its indexes as the walk made them.
+    async fn keep(&mut self, mut rebuild: Rebuild, is_last: bool, is_resumed: bool) -> Result<(), StorageError> {
+        let directory = &self.request.path;
+        let base_offset = rebuild.segment().base_offset;
+        if !is_last {
+            rebuild.close();
+        }
+        let path = |kind| directory.join(file_name(base_offset, kind));
+        let (offset_bytes, time_bytes) = rebuild.index_files();
+        if is_resumed {
+            let counts = self.counts_before(&rebuild, offset_bytes, time_bytes);
+            append_entries(
+                IndexFile::<8>::new(path(FileKind::OffsetIndex), counts.offset),
+                offset_bytes,
+                self.health,
+            )?;
+            append_entries(
+                IndexFile::<12>::new(path(FileKind::TimeIndex), counts.time),
+                time_bytes,
+                self.health,
+            )?;
+        } else {
+            self.report.segments_walked += 1;
+            let mut offsets = IndexFile::<8>::rewrite(path(FileKind::OffsetIndex), offset_bytes, self.health)?;
+            let mut times = IndexFile::<12>::rewrite(path(FileKind::TimeIndex), time_bytes, self.health)?;
+            for file in [offsets.opened(), times.opened()] {
+                let synced = match file {
+                    Ok(file) => file.sync_data().await,
+                    Err(error) => Err(error),
+                };
+                synced.map_err(|error| self.health.fail("sync", directory, &error))?;
+            }
+        }
+        self.active = rebuild.active();
+        self.active_counts = IndexCounts {
+            offset: self.active.offset_index_entries,
+            time: self.active.time_index_entries,
+        };
+        self.log_end_offset = rebuild.next_offset();
+        self.recovered.push(rebuild.segment());
+        Ok(())
+    }
+
+    /// Entries that the index files had before a walk over the tail added some.
+    fn counts_before(&self, rebuild: &Rebuild, offset_bytes: &[u8], time_bytes: &[u8]) -> IndexCounts {
+        let count = |bytes: usize| u32::try_from(bytes).unwrap_or(0);
+        IndexCounts {
+            offset: rebuild.active().offset_index_entries - count(offset_bytes.len() / 8),
+            time: rebuild.active().time_index_entries - count(time_bytes.len() / 12),
+        }
+    }
+}
+
+/// Takes one batch of the log into what is made of batches.
+fn replay(batch: &Batch, epochs: &mut LeaderEpochs, producers: &mut Producers, replay_from: Offset) {
+    if epochs.latest().is_none_or(|latest| batch.leader_epoch > latest) {
+        epochs.assign(EpochStart {
+            epoch: batch.leader_epoch,
+            start_offset: batch.base_offset,
+        });
+    }
+    if batch.base_offset >= replay_from {
+        producers.note(batch, batch.base_offset);
+    }
+}
+
+fn what_is_wrong(end: WalkEnd) -> &'static str {
+    match end {
+        WalkEnd::Complete => "nothing",
+        WalkEnd::Short => "offsets are missing before the next segment",
+        WalkEnd::Torn => "the file ends inside a batch",
+        WalkEnd::Zeroes => "there are zeroes where a batch was",
+        WalkEnd::Corrupt => "the batch is not as it was written",
+    }
+}
+
+fn is_name_of(path: &Path, base_offset: Offset) -> bool {
+    path.file_name()
+        .is_some_and(|name| *name == *file_name(base_offset, FileKind::Log))
+}
+
+/// Removes a segment, its batches first: an index without a log is a leftover, the other way round it is a log.
+fn remove_segment(directory: &Path, base_offset: Offset) -> io::Result<()> {
+    for kind in [
+        FileKind::Log,
+        FileKind::OffsetIndex,
+        FileKind::TimeIndex,
+        FileKind::ProducerSnapshot,
+    ] {
+        match fs::remove_file(directory.join(file_name(base_offset, kind))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+fn append_entries<const N: usize>(
+    mut index: IndexFile<N>,
+    entries: &[u8],
+    health: &Health,
+) -> Result<(), StorageError> {
+    for entry in entries.chunks_exact(N) {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(entry);
+        index.push(bytes, health)?;
+    }
+    index.flush(health)
+}

@@ -1,0 +1,350 @@
+//! Logs on the real disk of a temporary directory; crashes and faults are in `tests/sim.rs`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::*;
+use crate::base::ids::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
+use crate::base::offset::{FilePosition, Offset};
+use crate::base::time::TimestampMs;
+use crate::log::names::{FileKind, file_name};
+use crate::log::read::FirstBatch;
+use crate::log::{Origin, ReadError, ReadRequest, Settings};
+use crate::record::build::ProducerStamp;
+use crate::record::{BatchBuilder, BatchView, Batches, Decompressor, Record};
+use crate::rt::fs::{self, File, Open};
+use crate::rt::task::block_on;
+
+const SETTINGS: Settings = Settings {
+    segment_bytes_max: 4096,
+    segment_ms_max: i64::MAX,
+    segment_jitter_ms: 0,
+    index_bytes_max: 1 << 20,
+    index_interval_bytes: 512,
+};
+
+fn partition() -> TopicPartition {
+    TopicPartition {
+        topic: Arc::from("t"),
+        partition: 0,
+    }
+}
+
+/// A batch of `count` records with timestamps from `timestamp` on.
+fn batch(count: i32, timestamp: i64) -> Vec<u8> {
+    build(BatchBuilder::new(), count, timestamp)
+}
+
+fn build(mut builder: BatchBuilder, count: i32, timestamp: i64) -> Vec<u8> {
+    for index in 0..count {
+        let record = Record::new(TimestampMs(timestamp + i64::from(index)), None, Some(b"0123456789"));
+        builder.append(&record).unwrap();
+    }
+    builder.build().unwrap().to_vec()
+}
+
+fn idempotent(sequence: i32, count: i32) -> Vec<u8> {
+    let stamp = ProducerStamp {
+        producer_id: ProducerId(9),
+        producer_epoch: ProducerEpoch(0),
+        base_sequence: Sequence(sequence),
+    };
+    build(BatchBuilder::new().producer(stamp), count, 1000)
+}
+
+fn append(log: &Log, bytes: &[u8]) -> Appended {
+    let view = BatchView::parse(bytes).unwrap();
+    let outcomes = log.append(
+        &[NewBatch::as_it_is(&view)],
+        Origin::Client,
+        LeaderEpoch(3),
+        TimestampMs(5),
+    );
+    outcomes.unwrap().remove(0).unwrap()
+}
+
+fn request(offset: i64, bytes_max: u32) -> ReadRequest {
+    ReadRequest {
+        offset: Offset(offset),
+        upper: Offset(i64::MAX),
+        bytes_max,
+        first_batch: FirstBatch::Whole,
+    }
+}
+
+/// Base offsets of all batches, read one range after another, with so many bytes each.
+fn read_all(log: &Log, bytes_max: u32) -> Vec<i64> {
+    let mut offset = log.log_start_offset();
+    let mut bases = Vec::new();
+    while offset < log.log_end_offset() {
+        let range = log.read(&request(offset.0, bytes_max)).unwrap().unwrap().unwrap();
+        let bytes = range.read().unwrap();
+        for batch in Batches::new(&bytes) {
+            let batch = batch.unwrap();
+            batch.check_crc().unwrap();
+            bases.push(batch.header().base_offset.0);
+            offset = batch.header().next_offset();
+        }
+        assert_eq!(offset, range.next_offset);
+    }
+    bases
+}
+
+fn open_directory(path: &Path) -> LogDirectory {
+    LogDirectory::open(path, NodeId(1), None).unwrap()
+}
+
+async fn open(directory: &LogDirectory) -> (Log, Report) {
+    let request = directory.open_request(&partition(), SETTINGS, TimestampMs(0));
+    Log::open(directory.health(), request).await.unwrap()
+}
+
+/// Runs a test on a core, in a directory of its own.
+fn on_core<F: Future<Output = ()> + 'static>(test: impl FnOnce(PathBuf) -> F + Send + 'static) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    block_on(move || test(path));
+}
+
+#[test]
+fn what_is_appended_is_read() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..200 {
+            let appended = append(&log, &batch(3, index * 10));
+            assert_eq!(
+                (appended.base_offset.0, appended.last_offset.0),
+                (index * 3, index * 3 + 2)
+            );
+        }
+        let expected: Vec<i64> = (0..200).map(|index| index * 3).collect();
+        for bytes_max in [1, 100, 500, 1000, 1_000_000] {
+            assert_eq!(read_all(&log, bytes_max), expected, "{bytes_max}");
+        }
+        assert!(log.with_state(|state| state.segments().len()) > 3);
+        let range = log.read(&request(100, 1)).unwrap().unwrap().unwrap();
+        let bytes = range.read().unwrap();
+        let view = BatchView::parse_only(&bytes).unwrap();
+        assert_eq!(
+            view.header().base_offset,
+            Offset(99),
+            "an offset inside a batch returns the batch"
+        );
+        assert_eq!(view.header().leader_epoch, LeaderEpoch(3));
+        assert!(log.read(&request(600, 1)).unwrap().unwrap().is_none());
+        assert!(matches!(
+            log.read(&request(601, 1)).unwrap(),
+            Err(ReadError::OutOfRange { .. })
+        ));
+    });
+}
+
+#[test]
+fn reads_stop_at_the_upper_bound() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..20 {
+            append(&log, &batch(3, index));
+        }
+        for upper in [0, 3, 6, 30, 57, 60] {
+            let bounded = ReadRequest {
+                upper: Offset(upper),
+                ..request(0, 1_000_000)
+            };
+            let range = log.read(&bounded).unwrap().unwrap();
+            assert_eq!(range.map_or(Offset(0), |range| range.next_offset), Offset(upper));
+        }
+        let small = ReadRequest {
+            first_batch: FirstBatch::IfItFits,
+            ..request(0, 50)
+        };
+        assert!(log.read(&small).unwrap().unwrap().is_none());
+    });
+}
+
+#[test]
+fn many_batches_take_one_call() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        let all: Vec<Vec<u8>> = (0..100).map(|index| batch(2, index)).collect();
+        let views: Vec<_> = all.iter().map(|bytes| BatchView::parse(bytes).unwrap()).collect();
+        let new: Vec<_> = views.iter().map(NewBatch::as_it_is).collect();
+        let outcomes = log
+            .append(&new, Origin::Client, LeaderEpoch(0), TimestampMs(0))
+            .unwrap();
+        let bases: Vec<i64> = outcomes.into_iter().map(|one| one.unwrap().base_offset.0).collect();
+        assert_eq!(bases, read_all(&log, 700));
+        assert_eq!(bases, (0..100).map(|index| index * 2).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_log_is_the_same_after_a_clean_stop() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        directory.create_partition(&partition(), TopicId([7; 16])).unwrap();
+        let (log, _) = open(&directory).await;
+        log.begin_epoch(LeaderEpoch(3)).unwrap();
+        for index in 0..100 {
+            append(&log, &idempotent(index * 2, 2));
+        }
+        let end = log.close().await.unwrap();
+        assert_eq!(end, log.log_end_offset());
+        directory.write_recovery_points([(&partition(), end)]).unwrap();
+        directory.mark_clean_shutdown(0).unwrap();
+        drop(directory);
+
+        let directory = open_directory(&path);
+        assert_eq!(directory.shutdown(), Shutdown::Clean);
+        let found = directory.partitions().unwrap();
+        assert_eq!(found[0].topic_id, Some(TopicId([7; 16])));
+        let (again, report) = open(&directory).await;
+        assert_eq!(report, Report::default());
+        same_state(&log, &again);
+        assert_eq!(read_all(&log, 1000), read_all(&again, 1000));
+        assert!(append(&again, &idempotent(192, 2)).is_duplicate);
+        assert_eq!(append(&again, &idempotent(200, 2)).base_offset, end);
+    });
+}
+
+#[test]
+fn a_log_is_the_same_after_a_kill() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..100 {
+            append(&log, &idempotent(index * 2, 2));
+        }
+        log.make_durable(log.log_end_offset()).await.unwrap();
+        assert_eq!(log.durable_end_offset(), log.log_end_offset());
+        drop(directory);
+
+        let directory = open_directory(&path);
+        assert_eq!(directory.shutdown(), Shutdown::Unclean);
+        let (again, report) = open(&directory).await;
+        assert_eq!(report.cut, None);
+        same_state(&log, &again);
+        assert!(append(&again, &idempotent(198, 2)).is_duplicate);
+    });
+}
+
+/// What two logs know is the same, but for what only the running one can know.
+fn same_state(left: &Log, right: &Log) {
+    left.with_state(|left| {
+        right.with_state(|right| {
+            assert_eq!(left.log_end_offset(), right.log_end_offset());
+            assert_eq!(left.log_start_offset(), right.log_start_offset());
+            assert_eq!(left.producers(), right.producers());
+            assert_eq!(left.epochs(), right.epochs());
+            let sizes = |state: &crate::log::LogState| {
+                let sizes = state
+                    .segments()
+                    .iter()
+                    .map(|segment| (segment.base_offset, segment.bytes));
+                sizes.collect::<Vec<_>>()
+            };
+            assert_eq!(sizes(left), sizes(right));
+            assert_eq!(left.active_segment(), right.active_segment());
+        });
+    });
+}
+
+#[test]
+fn indexes_are_rebuilt_as_they_were_written() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..100 {
+            append(&log, &batch(2, index % 7));
+        }
+        log.close().await.unwrap();
+        let read_indexes = |log: &Log| -> Vec<(String, Vec<u8>)> {
+            let bases: Vec<_> = log.with_state(|state| state.segments().iter().map(|one| one.base_offset).collect());
+            let kinds = [FileKind::OffsetIndex, FileKind::TimeIndex];
+            let names = bases.iter().flat_map(|base| kinds.map(|kind| file_name(*base, kind)));
+            names
+                .map(|name| (name.clone(), fs::read(log.path().join(name)).unwrap()))
+                .collect()
+        };
+        let written = read_indexes(&log);
+        assert!(
+            written
+                .iter()
+                .any(|(name, bytes)| name.ends_with(".index") && bytes.len() > 8)
+        );
+        for (name, _) in &written {
+            fs::remove_file(log.path().join(name)).unwrap();
+        }
+        let (again, _) = open(&directory).await;
+        again.close().await.unwrap();
+        assert_eq!(read_indexes(&again), written);
+    });
+}
+
+#[test]
+fn offsets_are_found_by_time() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..100 {
+            append(&log, &batch(3, 1000 + index * 10));
+        }
+        let mut decompressor = Decompressor::new(1 << 20);
+        let look = |decompressor: &mut Decompressor| {
+            let mut at = |timestamp| {
+                let hit = log.offset_for_timestamp(TimestampMs(timestamp), decompressor).unwrap();
+                hit.map(|hit| (hit.offset.0, hit.timestamp.0))
+            };
+            assert_eq!(at(0), Some((0, 1000)));
+            assert_eq!(at(1001), Some((1, 1001)));
+            assert_eq!(at(1003), Some((3, 1010)));
+            assert_eq!(at(1505), Some((153, 1510)));
+            assert_eq!(at(1992), Some((299, 1992)));
+            assert_eq!(at(1993), None);
+            let largest = log.largest_timestamp(decompressor).unwrap().unwrap();
+            assert_eq!((largest.offset.0, largest.timestamp.0), (299, 1992));
+        };
+        look(&mut decompressor);
+        log.close().await.unwrap();
+        look(&mut decompressor);
+    });
+}
+
+#[test]
+fn a_directory_knows_whose_it_is() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path();
+    let first = LogDirectory::open(path, NodeId(1), None).unwrap();
+    let cluster_id = first.properties().cluster_id.clone();
+    assert_eq!(cluster_id.len(), 22);
+    let taken = LogDirectory::open(path, NodeId(1), None);
+    assert!(matches!(taken, Err(DirectoryError::InUse { .. })));
+    drop(first);
+    let other_node = LogDirectory::open(path, NodeId(2), None);
+    assert!(matches!(other_node, Err(DirectoryError::NotOurs { .. })));
+    let other_cluster = LogDirectory::open(path, NodeId(1), Some("other"));
+    assert!(matches!(other_cluster, Err(DirectoryError::NotOurs { .. })));
+    let again = LogDirectory::open(path, NodeId(1), Some(&cluster_id)).unwrap();
+    assert_eq!(again.properties().cluster_id, cluster_id);
+    drop(again);
+    let file = File::open(path.join("meta.properties"), Open::ReadWrite).unwrap();
+    file.write_at(FilePosition::ZERO, &[b"version=9 "]).unwrap();
+    let bad = LogDirectory::open(path, NodeId(1), None);
+    assert!(matches!(bad, Err(DirectoryError::BadIdentity { .. })));
+}
+
+#[test]
+fn a_deleted_partition_is_gone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let directory = open_directory(temporary.path());
+    directory.create_partition(&partition(), TopicId([1; 16])).unwrap();
+    assert_eq!(directory.partitions().unwrap().len(), 1);
+    let deleted = directory.begin_deletion(&partition()).unwrap();
+    assert!(directory.partitions().unwrap().is_empty());
+    assert_eq!(directory.deleted().unwrap(), std::slice::from_ref(&deleted));
+    directory.remove(&deleted).unwrap();
+    assert!(directory.deleted().unwrap().is_empty());
+}
