@@ -129,6 +129,13 @@ impl BatchBuilder {
         self
     }
 
+    /// The greatest timestamp that the batch had before compaction emptied it.
+    #[must_use]
+    pub fn max_timestamp(mut self, max_timestamp: TimestampMs) -> Self {
+        self.header.max_timestamp = max_timestamp;
+        self
+    }
+
     /// Bytes of the batch so far, before compression.
     #[must_use]
     pub fn batch_bytes(&self) -> usize {

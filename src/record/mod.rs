@@ -24,6 +24,7 @@
 pub mod batch;
 pub mod build;
 pub mod codec;
+pub mod control;
 pub mod error;
 pub mod header;
 pub mod iterate;
@@ -34,10 +35,11 @@ mod walk;
 pub use batch::{BatchView, Batches};
 pub use build::{BatchBuilder, ProducerStamp, Record};
 pub use codec::{CompressionLevel, Decompressor};
+pub use control::{ControlType, EndTxnMarker, MarkerPlace, TxnOutcome};
 pub use error::{BatchError, Corruption, Invalidity, RecordFault};
 pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
 pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
-pub use validate::{Rules, Validated, validate};
+pub use validate::{Rules, Validated, Validation, validate};
 
 #[cfg(test)]
 mod tests;

@@ -70,15 +70,65 @@ pub fn validate(
     rules: &Rules,
     decompressor: &mut Decompressor,
 ) -> Result<Validated, BatchError> {
-    let compression = check_header(batch, rules)?;
-    let mut walk = Walk::new(*batch.header(), rules);
-    if compression == Compression::None {
-        walk.run(SliceSource::new(batch.record_bytes()))?;
-    } else {
-        let expansion = Expansion::new(decompressor, compression, batch.record_bytes());
-        walk.run(StreamSource::new(expansion))?;
+    let mut validation = Validation::begin(batch, rules, decompressor)?;
+    loop {
+        if let Some(validated) = validation.advance(u64::MAX)? {
+            return Ok(validated);
+        }
     }
-    walk.finish()
+}
+
+/// The checks of [`validate`] in steps, for batches that would hold a core for too long.
+pub struct Validation<'a, 'd, 'r> {
+    walk: Walk<'r>,
+    source: RecordSource<'a, 'd>,
+}
+
+enum RecordSource<'a, 'd> {
+    Plain(SliceSource<'a>),
+    Compressed(StreamSource<'a, 'd>),
+}
+
+impl<'a, 'd, 'r> Validation<'a, 'd, 'r> {
+    /// Does all checks that do not look at records.
+    ///
+    /// # Errors
+    /// The first rule of the batch that is broken.
+    pub fn begin(
+        batch: &BatchView<'a>,
+        rules: &'r Rules,
+        decompressor: &'d mut Decompressor,
+    ) -> Result<Self, BatchError> {
+        let compression = check_header(batch, rules)?;
+        let source = if compression == Compression::None {
+            RecordSource::Plain(SliceSource::new(batch.record_bytes()))
+        } else {
+            let expansion = Expansion::new(decompressor, compression, batch.record_bytes());
+            RecordSource::Compressed(StreamSource::new(expansion))
+        };
+        let walk = Walk::new(*batch.header(), rules);
+        Ok(Self { walk, source })
+    }
+
+    /// Goes on, record by record, until about `bytes` more were looked at; `None` when there are more.
+    ///
+    /// # Errors
+    /// The first record that is malformed; at the end, all records that break a rule of the topic.
+    pub fn advance(&mut self, bytes: u64) -> Result<Option<Validated>, BatchError> {
+        let is_at_end = match &mut self.source {
+            RecordSource::Plain(source) => {
+                let (after, is_at_end) = self.walk.advance(*source, bytes)?;
+                *source = after;
+                is_at_end
+            }
+            RecordSource::Compressed(source) => self.walk.advance(source, bytes)?.1,
+        };
+        if is_at_end {
+            self.walk.finish().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
 }
 
 /// All checks that do not look at records.
@@ -125,12 +175,17 @@ fn check_header(batch: &BatchView<'_>, rules: &Rules) -> Result<Compression, Bat
 struct Walk<'r> {
     header: BatchHeader,
     rules: &'r Rules,
+    /// The batch's.
+    timestamp_type: TimestampType,
+    /// Number of the next record.
+    index: i32,
     /// Earliest and latest timestamp that the topic takes.
     earliest: i64,
     latest: i64,
     max_timestamp: i64,
     offset_delta_of_max_timestamp: i32,
     errors: RecordErrors,
+    is_any_timestamp_refused: bool,
 }
 
 impl<'r> Walk<'r> {
@@ -138,28 +193,40 @@ impl<'r> Walk<'r> {
         Self {
             header,
             rules,
+            timestamp_type: header.attributes.timestamp_type(),
+            index: 0,
             earliest: rules.now.0.saturating_sub(rules.timestamp_before_max_ms),
             latest: rules.now.0.saturating_add(rules.timestamp_after_max_ms),
             max_timestamp: TimestampMs::NONE.0,
             offset_delta_of_max_timestamp: 0,
             errors: RecordErrors::default(),
+            is_any_timestamp_refused: false,
         }
     }
 
-    fn run<S: Source>(&mut self, mut source: S) -> Result<(), Invalidity> {
-        for index in 0..self.header.record_count {
+    /// Goes on until so many bytes were taken; whether all were. The source is a value, for the loop to hold in registers.
+    #[inline(never)]
+    fn advance<S: Source>(&mut self, mut source: S, bytes: u64) -> Result<(S, bool), Invalidity> {
+        let until = source.taken().saturating_add(bytes);
+        let record_count = self.header.record_count;
+        let mut index = self.index;
+        while index < record_count {
+            if source.taken() >= until {
+                self.index = index;
+                return Ok((source, false));
+            }
             self.check_record(&mut source, index)
                 .map_err(|fault| Invalidity::Record { index, fault })?;
+            index += 1;
         }
-        match source.is_at_end() {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(RecordFault::Trailing),
-            Err(fault) => Err(fault),
-        }
-        .map_err(|fault| Invalidity::Record {
-            index: self.header.last_offset_delta,
-            fault,
-        })
+        self.index = index;
+        let fault = match source.is_at_end() {
+            Ok(true) => return Ok((source, true)),
+            Ok(false) => RecordFault::Trailing,
+            Err(fault) => fault,
+        };
+        let index = record_count - 1;
+        Err(Invalidity::Record { index, fault })
     }
 
     #[inline]
@@ -168,7 +235,7 @@ impl<'r> Walk<'r> {
         if record.offset_delta != index {
             return Err(RecordFault::OffsetDelta);
         }
-        let timestamp = match self.header.attributes.timestamp_type() {
+        let timestamp = match self.timestamp_type {
             TimestampType::CreateTime => self.header.base_timestamp.0.wrapping_add(record.timestamp_delta),
             TimestampType::LogAppendTime => self.header.max_timestamp.0,
         };
@@ -180,6 +247,7 @@ impl<'r> Walk<'r> {
             let reason = RecordRefusal::KeyMissing;
             self.errors.push(RecordError { index, reason });
         } else if let Some(reason) = self.timestamp_refusal(timestamp) {
+            self.is_any_timestamp_refused = true;
             self.errors.push(RecordError { index, reason });
         }
         Ok(())
@@ -196,19 +264,19 @@ impl<'r> Walk<'r> {
                 latest: self.latest,
             });
         }
-        match self.header.attributes.timestamp_type() {
+        match self.timestamp_type {
             TimestampType::CreateTime => None,
             TimestampType::LogAppendTime => Some(RecordRefusal::TimestampType),
         }
     }
 
-    fn finish(self) -> Result<Validated, BatchError> {
+    fn finish(&mut self) -> Result<Validated, BatchError> {
         if self.errors.count > 0 {
-            let is_time = |error: &RecordError| error.reason != RecordRefusal::KeyMissing;
-            return Err(if self.errors.first.iter().any(is_time) {
-                BatchError::InvalidTimestamps(self.errors)
+            let errors = std::mem::take(&mut self.errors);
+            return Err(if self.is_any_timestamp_refused {
+                BatchError::InvalidTimestamps(errors)
             } else {
-                BatchError::InvalidRecords(self.errors)
+                BatchError::InvalidRecords(errors)
             });
         }
         let (max_timestamp, offset_delta_of_max_timestamp) = match self.rules.timestamp_type {

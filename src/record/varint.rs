@@ -9,31 +9,47 @@ pub const VARINT_BYTES_MAX: usize = 5;
 /// Most bytes of a 64-bit value.
 pub const VARLONG_BYTES_MAX: usize = 10;
 
+/// An unsigned value, and the bytes that it takes: 0 when there is no value, because it ends early or is too long.
+#[derive(Clone, Copy)]
+pub(super) struct Decoded {
+    pub(super) value: u64,
+    pub(super) bytes: usize,
+}
+
+impl Decoded {
+    const NOTHING: Self = Self { value: 0, bytes: 0 };
+}
+
+/// The unsigned value of at most `bytes_max` bytes that stands at `position`. Nearly all values take one byte or two.
+#[inline]
+pub(super) fn decode_at(input: &[u8], position: usize, bytes_max: usize) -> Decoded {
+    let Some(&first) = input.get(position) else {
+        return Decoded::NOTHING;
+    };
+    if first < 0x80 {
+        let value = u64::from(first);
+        return Decoded { value, bytes: 1 };
+    }
+    match input.get(position + 1) {
+        Some(&second) if second < 0x80 => {
+            let value = u64::from(first & 0x7f) | u64::from(second) << 7;
+            Decoded { value, bytes: 2 }
+        }
+        Some(_) => decode_long(input, position, bytes_max),
+        None => Decoded::NOTHING,
+    }
+}
+
 /// Takes an unsigned 32-bit value off the front; `None`, with the input unchanged, when it ends early or is too long.
 #[inline]
 pub fn take_unsigned_varint(input: &mut &[u8]) -> Option<u32> {
-    let (&first, rest) = input.split_first()?;
-    if first < 0x80 {
-        *input = rest;
-        return Some(u32::from(first));
-    }
-    let (&second, rest) = rest.split_first()?;
-    if second < 0x80 {
-        *input = rest;
-        return Some(u32::from(first & 0x7f) | u32::from(second) << 7);
-    }
-    take_long_form(input, VARINT_BYTES_MAX).map(low_half)
+    take(input, VARINT_BYTES_MAX).map(low_half)
 }
 
 /// Takes an unsigned 64-bit value off the front; `None`, with the input unchanged, when it ends early or is too long.
 #[inline]
 pub fn take_unsigned_varlong(input: &mut &[u8]) -> Option<u64> {
-    let (&first, rest) = input.split_first()?;
-    if first < 0x80 {
-        *input = rest;
-        return Some(u64::from(first));
-    }
-    take_long_form(input, VARLONG_BYTES_MAX)
+    take(input, VARLONG_BYTES_MAX)
 }
 
 /// Takes a signed 32-bit value off the front; `None`, with the input unchanged, when it ends early or is too long.
@@ -129,23 +145,31 @@ fn unsigned_bytes(value: u64) -> usize {
     bytes
 }
 
-/// A value of any length up to `bytes_max`.
-#[cold]
-fn take_long_form(input: &mut &[u8], bytes_max: usize) -> Option<u64> {
+#[inline]
+fn take(input: &mut &[u8], bytes_max: usize) -> Option<u64> {
+    let Decoded { value, bytes } = decode_at(input, 0, bytes_max);
+    if bytes == 0 {
+        return None;
+    }
+    *input = input.get(bytes..)?;
+    Some(value)
+}
+
+/// A value of any length, byte by byte.
+#[inline(never)]
+fn decode_long(input: &[u8], position: usize, bytes_max: usize) -> Decoded {
+    let rest = input.get(position..).unwrap_or_default();
     let mut value = 0u64;
     let mut shift = 0u32;
-    let mut rest = *input;
-    for _ in 0..bytes_max {
-        let (&byte, after) = rest.split_first()?;
-        rest = after;
+    for (index, &byte) in rest.iter().take(bytes_max).enumerate() {
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            *input = rest;
-            return Some(value);
+            let bytes = index + 1;
+            return Decoded { value, bytes };
         }
         shift += 7;
     }
-    None
+    Decoded::NOTHING
 }
 
 #[cfg(test)]
@@ -175,9 +199,11 @@ mod tests {
             put_varlong(&mut written, value);
             assert_eq!(written, bytes, "{value}");
             assert_eq!(varlong_bytes(value), bytes.len(), "{value}");
-            let mut input = &[bytes, &[0xaa]].concat()[..];
-            assert_eq!(take_varlong(&mut input), Some(value));
-            assert_eq!(input, [0xaa]);
+            for after in [1, 9] {
+                let mut input = &[bytes, &vec![0xaa; after]].concat()[..];
+                assert_eq!(take_varlong(&mut input), Some(value));
+                assert_eq!(input, vec![0xaa; after]);
+            }
             if let Ok(value) = i32::try_from(value) {
                 written.clear();
                 put_varint(&mut written, value);
@@ -196,10 +222,30 @@ mod tests {
     }
 
     #[test]
+    fn short_and_long_forms_agree() {
+        for shift in 0..64 {
+            for value in [1u64 << shift, u64::MAX >> shift, 0x5a5a_a5a5_0ff0_1234 >> shift] {
+                let mut bytes = vec![0xff];
+                put_unsigned_varlong(&mut bytes, value);
+                let expected = (value, bytes.len() - 1);
+                bytes.push(0xff);
+                for decode in [decode_at, decode_long] {
+                    let decoded = decode(&bytes, 1, VARLONG_BYTES_MAX);
+                    assert_eq!((decoded.value, decoded.bytes), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn endless_values_are_refused() {
         assert_eq!(take_varint(&mut &[0x80u8; 64][..]), None);
         assert_eq!(take_varlong(&mut &[0x80u8; 64][..]), None);
         assert_eq!(take_varint(&mut &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00][..]), None);
+        assert_eq!(
+            take_varint(&mut &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00, 0x00, 0x00][..]),
+            None
+        );
         assert_eq!(take_varlong(&mut &[0x80, 0x80, 0x80, 0x80, 0x80, 0x00][..]), Some(0));
     }
 

@@ -16,7 +16,10 @@
 
 use super::codec::Expansion;
 use super::error::RecordFault;
-use super::varint::{VARINT_BYTES_MAX, VARLONG_BYTES_MAX, take_varint, take_varlong};
+use super::varint::{
+    Decoded, VARINT_BYTES_MAX, VARLONG_BYTES_MAX, decode_at, low_half, take_varint, take_varlong, unzigzag,
+    unzigzag_long,
+};
 
 /// Where the bytes of records come from: a slice, or a stream that is being decompressed.
 pub(super) trait Source {
@@ -27,6 +30,28 @@ pub(super) trait Source {
     fn taken(&self) -> u64;
     /// Whether every byte was taken.
     fn is_at_end(&mut self) -> Result<bool, RecordFault>;
+}
+
+impl<S: Source> Source for &mut S {
+    fn varint(&mut self) -> Result<i32, RecordFault> {
+        (**self).varint()
+    }
+
+    fn varlong(&mut self) -> Result<i64, RecordFault> {
+        (**self).varlong()
+    }
+
+    fn skip(&mut self, bytes: u64) -> Result<(), RecordFault> {
+        (**self).skip(bytes)
+    }
+
+    fn taken(&self) -> u64 {
+        (**self).taken()
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, RecordFault> {
+        (**self).is_at_end()
+    }
 }
 
 /// What the checks need to know of one record.
@@ -82,53 +107,64 @@ fn skip_headers<S: Source>(source: &mut S, header_count: i32) -> Result<(), Reco
     Ok(())
 }
 
-/// Records that are not compressed.
+/// Records that are not compressed. A copy goes on by itself.
+#[derive(Clone, Copy)]
 pub(super) struct SliceSource<'a> {
-    rest: &'a [u8],
-    bytes: usize,
+    bytes: &'a [u8],
+    /// Never beyond the end.
+    position: usize,
 }
 
 impl<'a> SliceSource<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            bytes: bytes.len(),
+        Self { bytes, position: 0 }
+    }
+
+    #[inline]
+    fn number(&mut self, bytes_max: usize) -> Result<u64, RecordFault> {
+        let Decoded { value, bytes } = decode_at(self.bytes, self.position, bytes_max);
+        if bytes == 0 {
+            return Err(number_fault(
+                self.bytes.get(self.position..).unwrap_or_default(),
+                bytes_max,
+            ));
         }
+        self.position += bytes;
+        Ok(value)
     }
 }
 
 impl Source for SliceSource<'_> {
     #[inline]
     fn varint(&mut self) -> Result<i32, RecordFault> {
-        match take_varint(&mut self.rest) {
-            Some(value) => Ok(value),
-            None => Err(number_fault(self.rest, VARINT_BYTES_MAX)),
-        }
+        self.number(VARINT_BYTES_MAX).map(|value| unzigzag(low_half(value)))
     }
 
     #[inline]
     fn varlong(&mut self) -> Result<i64, RecordFault> {
-        match take_varlong(&mut self.rest) {
-            Some(value) => Ok(value),
-            None => Err(number_fault(self.rest, VARLONG_BYTES_MAX)),
-        }
+        self.number(VARLONG_BYTES_MAX).map(unzigzag_long)
     }
 
     #[inline]
     fn skip(&mut self, bytes: u64) -> Result<(), RecordFault> {
-        let rest = usize::try_from(bytes).ok().and_then(|bytes| self.rest.get(bytes..));
-        self.rest = rest.ok_or(RecordFault::Short)?;
-        Ok(())
+        let left = self.bytes.len() - self.position;
+        match usize::try_from(bytes) {
+            Ok(bytes) if bytes <= left => {
+                self.position += bytes;
+                Ok(())
+            }
+            Ok(_) | Err(_) => Err(RecordFault::Short),
+        }
     }
 
     #[inline]
     fn taken(&self) -> u64 {
-        (self.bytes - self.rest.len()) as u64
+        self.position as u64
     }
 
     #[inline]
     fn is_at_end(&mut self) -> Result<bool, RecordFault> {
-        Ok(self.rest.is_empty())
+        Ok(self.position == self.bytes.len())
     }
 }
 

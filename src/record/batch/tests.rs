@@ -4,7 +4,7 @@ use super::*;
 use crate::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
-use crate::record::{Assignment, BATCH_HEADER_BYTES, BatchBuilder, ProducerStamp, Record, TimestampType};
+use crate::record::{Assignment, BATCH_HEADER_BYTES, BatchBuilder, Decompressor, ProducerStamp, Record, TimestampType};
 
 fn batch_at(base_offset: i64, records: usize) -> Bytes {
     let mut builder = BatchBuilder::new()
@@ -165,6 +165,7 @@ fn a_batch_without_records_keeps_its_offsets() {
     let bytes = BatchBuilder::new()
         .base_offset(Offset(100))
         .last_offset_delta(9)
+        .max_timestamp(TimestampMs(77))
         .build()
         .unwrap();
     assert_eq!(bytes.len(), BATCH_HEADER_BYTES);
@@ -172,5 +173,7 @@ fn a_batch_without_records_keeps_its_offsets() {
     batch.check_crc().unwrap();
     assert_eq!(batch.header().next_offset(), Offset(110));
     assert_eq!(batch.header().record_count, 0);
+    assert_eq!(batch.header().max_timestamp, TimestampMs(77));
+    assert_eq!(batch.records(&mut Decompressor::new(0)).unwrap().count(), 0);
     assert_eq!(batch.header().last_sequence(), Sequence::NONE);
 }

@@ -293,6 +293,18 @@ fn keys_on_compacted_topics() {
         "the key is looked at first"
     );
     let mut builder = BatchBuilder::new();
+    for _ in 0..RECORD_ERRORS_MAX {
+        builder.append(&Record::new(TimestampMs(NOW), None, None)).unwrap();
+    }
+    builder
+        .append(&Record::new(TimestampMs(i64::MAX), Some(b"k"), None))
+        .unwrap();
+    let late = check(&builder.build().unwrap(), &compacted).unwrap_err();
+    assert!(
+        matches!(late, BatchError::InvalidTimestamps(_)),
+        "also when it is not among the first"
+    );
+    let mut builder = BatchBuilder::new();
     builder.append(&Record::new(TimestampMs(NOW), Some(b""), None)).unwrap();
     assert!(
         check(&builder.build().unwrap(), &compacted).is_ok(),
@@ -309,4 +321,25 @@ fn sequence_of_a_producer_may_be_the_last() {
     });
     builder.append(&Record::new(TimestampMs(NOW), None, None)).unwrap();
     assert!(check(&builder.build().unwrap(), &rules()).is_ok());
+}
+
+#[test]
+fn steps_end_between_records() {
+    let bytes = batch_of(&[NOW; 10]);
+    let batch = BatchView::parse(&bytes).unwrap();
+    let record_bytes = (batch.record_bytes().len() / 10) as u64;
+    for (step, steps) in [(1, 10), (record_bytes, 10), (record_bytes + 1, 5), (u64::MAX, 1)] {
+        let rules = rules();
+        let mut decompressor = Decompressor::new(0);
+        let mut validation = Validation::begin(&batch, &rules, &mut decompressor).unwrap();
+        let mut count = 1;
+        let validated = loop {
+            match validation.advance(step).unwrap() {
+                Some(validated) => break validated,
+                None => count += 1,
+            }
+        };
+        assert_eq!(count, steps, "{step}");
+        assert_eq!(validated.record_count, 10);
+    }
 }
