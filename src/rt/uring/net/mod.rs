@@ -1,7 +1,6 @@
 //! TCP through the ring: listeners with multishot accept, streams with multishot receive in the core's buffers, sends that own what
 //! they send, files by sendfile.
 
-mod exact;
 mod listener;
 mod receive;
 mod send;

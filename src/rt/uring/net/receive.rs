@@ -2,9 +2,6 @@
 //!
 //! When bytes come while earlier ones are unread since another turn, or too many in one turn, the task does not keep up: the receive
 //! is cancelled, the kernel's socket buffer fills, and the peer stops. It is armed again when the task has read all and asks for more.
-//!
-//! Large messages are received straight into their own memory (`exact`). A connection that sends such is given a single receive of a
-//! message's head in place of the multishot, which would fill the pool with what is to go elsewhere.
 
 #![expect(unsafe_code, reason = "entries name descriptors that the kernel uses")]
 
@@ -14,7 +11,7 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use io_uring::{cqueue, opcode, squeue};
+use io_uring::{cqueue, opcode};
 
 use super::Received;
 use super::socket::Socket;
@@ -25,9 +22,6 @@ use crate::rt::uring::reactor::Reactor;
 /// Buffers that one turn may bring a connection before its receive is cancelled.
 const UNREAD_MAX: usize = 16;
 
-/// What a connection of large messages receives at once into the pool.
-const HEAD_BYTES: u32 = 4096;
-
 /// See the module.
 #[derive(Default)]
 pub(super) struct Receiving {
@@ -37,8 +31,6 @@ pub(super) struct Receiving {
     armed: Armed,
     end: Option<End>,
     waker: Option<Waker>,
-    /// The last message came straight into its own memory: so may the next.
-    pub bulk: bool,
 }
 
 /// Whether the kernel has a receive of this connection.
@@ -61,25 +53,6 @@ enum End {
 }
 
 impl Receiving {
-    /// Puts back what was not used.
-    pub fn unread(&mut self, rest: Received, turn: u64) {
-        if !rest.is_empty() {
-            self.unread_since = turn;
-            self.unread.push_front(rest);
-        }
-    }
-
-    /// What can be said without the kernel.
-    fn take_ready(&mut self) -> Option<io::Result<Received>> {
-        if let Some(received) = self.unread.pop_front() {
-            return Some(Ok(received));
-        }
-        self.end.map(|end| match end {
-            End::Finished => Ok(Received::end_of_stream()),
-            End::Failed(code) => Err(io::Error::from_raw_os_error(code)),
-        })
-    }
-
     /// Adds what came in `turn`; true when the task does not keep up.
     fn push(&mut self, received: Received, turn: u64) -> bool {
         if self.unread.is_empty() {
@@ -107,8 +80,13 @@ impl Socket {
     /// The next bytes; arms the receive when nothing is there and none is armed.
     pub fn poll_receive(self: &Rc<Self>, waker: &Waker) -> Poll<io::Result<Received>> {
         let mut state = self.receiving.borrow_mut();
-        if let Some(ready) = state.take_ready() {
-            return Poll::Ready(ready);
+        if let Some(received) = state.unread.pop_front() {
+            return Poll::Ready(Ok(received));
+        }
+        match state.end {
+            Some(End::Finished) => return Poll::Ready(Ok(Received::end_of_stream())),
+            Some(End::Failed(code)) => return Poll::Ready(Err(io::Error::from_raw_os_error(code))),
+            None => {}
         }
         state.waker = Some(waker.clone());
         if !matches!(state.armed, Armed::No) {
@@ -118,36 +96,13 @@ impl Socket {
             self.reactor.buffers().wait_for_buffer(waker.clone());
             return Poll::Pending;
         }
-        let entry = if state.bulk {
-            let receive = opcode::Recv::new(self.fd(), std::ptr::null_mut(), HEAD_BYTES).buf_group(GROUP);
-            receive.build().flags(squeue::Flags::BUFFER_SELECT)
-        } else {
-            opcode::RecvMulti::new(self.fd(), GROUP).build()
-        };
+        let entry = opcode::RecvMulti::new(self.fd(), GROUP).build();
         // SAFETY: the target owns the descriptor; the buffers are the reactor's, which outlives all that is in flight.
         let key = unsafe { self.reactor.submit_to(entry, Rc::clone(self) as Rc<dyn Target>) };
         let Some(key) = key else {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
         };
         state.armed = Armed::Yes(key);
-        Poll::Pending
-    }
-
-    /// What has come; `None` once nothing has, and the kernel has no receive of this connection any more.
-    pub fn poll_quiet(self: &Rc<Self>, waker: &Waker) -> Poll<Option<io::Result<Received>>> {
-        let mut state = self.receiving.borrow_mut();
-        if let Some(ready) = state.take_ready() {
-            return Poll::Ready(Some(ready));
-        }
-        match state.armed {
-            Armed::No => return Poll::Ready(None),
-            Armed::Yes(key) => {
-                self.reactor.cancel(key);
-                state.armed = Armed::Ending;
-            }
-            Armed::Ending => {}
-        }
-        state.waker = Some(waker.clone());
         Poll::Pending
     }
 
@@ -171,8 +126,6 @@ impl Target for Socket {
             state.armed = Armed::No;
         }
         if let Some(received) = received {
-            // A small message: the connection is worth a multishot again.
-            state.bulk &= u32::try_from(result).is_ok_and(|count| count >= HEAD_BYTES);
             if state.push(received, reactor.turn())
                 && let Armed::Yes(key) = state.armed
             {

@@ -2,12 +2,13 @@
 
 #![expect(unsafe_code, reason = "entries name memory that the kernel reads")]
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 use io_uring::{opcode, types};
+use socket2::SockRef;
 
 use super::Stream;
 use super::socket::Socket;
@@ -48,6 +49,7 @@ impl Stream {
                 SendPart::Bytes(piece) => bytes.push(piece),
                 SendPart::File { length: 0, .. } => {}
                 SendPart::File { file, position, length } => {
+                    socket.try_send_now(&mut bytes)?;
                     socket.send_bytes(std::mem::take(&mut bytes), libc::MSG_MORE).await?;
                     socket.send_range(&file, position, length).await?;
                 }
@@ -72,6 +74,21 @@ impl Drop for Unfinished<'_> {
 }
 
 impl Socket {
+    /// Sends on the spot what the socket takes of the bytes before a file: a turn of the ring between the two would be a wait for nothing.
+    fn try_send_now(&self, parts: &mut Vec<Bytes>) -> io::Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let slices: Vec<IoSlice<'_>> = parts.iter().take(SLICES_MAX).map(|part| IoSlice::new(part)).collect();
+        let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_MORE;
+        match SockRef::from(self.descriptor()).send_vectored_with_flags(&slices, flags) {
+            Ok(sent) => advance(parts, sent),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     async fn send_bytes(self: &Rc<Self>, mut parts: Vec<Bytes>, more: i32) -> io::Result<()> {
         while !parts.is_empty() {
             let (result, rest) = if parts.len() == 1 {
