@@ -2,6 +2,7 @@
 import socket
 import struct
 import time
+import uuid
 from types import SimpleNamespace as Answer
 
 from . import batch as batches
@@ -14,7 +15,7 @@ FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIO
 
 UNKNOWN_SERVER_ERROR, NONE, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE = -1, 0, 1, 2, 3, 5
 MESSAGE_TOO_LARGE, INVALID_TOPIC_EXCEPTION, INVALID_REQUIRED_ACKS, TOPIC_ALREADY_EXISTS, UNSUPPORTED_VERSION = 10, 17, 21, 36, 35
-OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH = 45, 47, 74, 75
+OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, FETCH_SESSION_ID_NOT_FOUND, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH = 45, 47, 70, 74, 75
 UNSUPPORTED_COMPRESSION_TYPE, INVALID_RECORD, UNKNOWN_TOPIC_ID, INVALID_TIMESTAMP = 76, 87, 100, 32
 
 
@@ -105,29 +106,39 @@ class Client:
     def metadata(self, topics=None, auto_create=False, version=12):
         """topics: names, or None for all."""
         w = self.writer(METADATA, version)
-        w.array(topics, lambda name: w.raw(bytes(16)).string(name).tags() if version >= 10 else w.string(name).tags())
-        w.int8(auto_create)
-        if version <= 10:
+        topics = [] if topics is None and version == 0 else topics
+        w.array(topics, lambda name: (w.uuid(uuid.UUID(int=0)) if version >= 10 else w).string(name).tags())
+        if version >= 4:
+            w.int8(auto_create)
+        if 8 <= version <= 10:
             w.int8(0)
-        w.int8(0).tags()
-        r = self.request(METADATA, version, w.parts)
-        r.int32()
-        brokers = r.array(lambda: (r.int32(), r.string(), r.int32(), r.string(), r.tags())[:3])
-        cluster, controller = r.string(), r.int32()
+        if version >= 8:
+            w.int8(0)
+        r = self.request(METADATA, version, w.tags().parts)
 
         def partition():
-            p = Answer(error=r.int16(), index=r.int32(), leader=r.int32(), leader_epoch=r.int32(), replicas=r.array(r.int32), isr=r.array(r.int32),
-                       offline=r.array(r.int32))
+            p = Answer(error=r.int16(), index=r.int32(), leader=r.int32(), leader_epoch=r.int32() if version >= 7 else -1, replicas=r.array(r.int32),
+                       isr=r.array(r.int32), offline=r.array(r.int32) if version >= 5 else [])
             r.tags()
             return p
 
         def topic():
-            t = Answer(error=r.int16(), name=r.string(), id=r.uuid() if version >= 10 else None, internal=r.int8(), partitions=r.array(partition),
-                       operations=r.int32())
+            t = Answer(error=r.int16(), name=r.string(), id=r.uuid() if version >= 10 else None, internal=r.int8() if version >= 1 else 0,
+                       partitions=r.array(partition), operations=r.int32() if version >= 8 else None)
             r.tags()
             return t
 
-        return Answer(brokers=brokers, cluster=cluster, controller=controller, topics=r.array(topic))
+        if version >= 3:
+            r.int32()
+        brokers = r.array(lambda: (r.int32(), r.string(), r.int32(), r.string() if version >= 1 else None, r.tags())[:3])
+        cluster = r.string() if version >= 2 else None
+        answer = Answer(brokers=brokers, cluster=cluster, controller=r.int32() if version >= 1 else None, topics=r.array(topic))
+        if 8 <= version <= 10:
+            r.int32()
+        answer.error = r.int16() if version >= 13 else NONE
+        r.tags()
+        answer.left = r.left()
+        return answer
 
     def topic_id(self, name):
         if name not in self.ids:
@@ -197,14 +208,14 @@ class Client:
         return self.produce(topic, partition, batches.build(list(values), **more))
 
     def send_fetch(self, topic, partitions, max_wait=500, min_bytes=1, max_bytes=50 << 20, partition_max_bytes=1 << 20, epoch=-1, fetched_epoch=-1,
-                   isolation=0, version=12):
+                   isolation=0, session=(0, -1), version=12):
         """partitions: (index, offset) pairs, or (index, offset, current leader epoch)."""
         w = self.writer(FETCH, version)
         if version <= 14:
             w.int32(-1)
         w.int32(max_wait).int32(min_bytes).int32(max_bytes).int8(isolation)
         if version >= 7:
-            w.int32(0).int32(-1)
+            w.int32(session[0]).int32(session[1])
 
         def partition(entry):
             index, offset, current = (*entry, epoch)[:3]
@@ -232,7 +243,7 @@ class Client:
     def read_fetch(self, version=12):
         r = self.receive_for(FETCH, version)
         r.int32()
-        error = (r.int16(), r.int32())[0] if version >= 7 else 0
+        error, session = (r.int16(), r.int32()) if version >= 7 else (NONE, 0)
 
         def partition():
             p = Answer(index=r.int32(), error=r.int16(), high_watermark=r.int64(), last_stable=r.int64(), log_start=r.int64() if version >= 5 else None,
@@ -242,7 +253,7 @@ class Client:
             return p
 
         topics = r.array(lambda: (r.uuid() if version >= 13 else r.string(), r.array(partition), r.tags())[1])
-        return Answer(error=error, partitions=[p for topic in topics for p in topic])
+        return Answer(error=error, session=session, partitions=[p for topic in topics for p in topic])
 
     def fetch(self, topic, partitions, **more):
         self.send_fetch(topic, partitions, **more)

@@ -4,7 +4,7 @@ import time
 import uuid
 
 from harness import batch as batches
-from harness.client import API_VERSIONS, NONE, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, Client
+from harness.client import API_VERSIONS, FETCH_SESSION_ID_NOT_FOUND, NONE, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, Client
 from harness.report import check, equal
 
 from .common import Checks, case
@@ -75,6 +75,16 @@ class Fetch(Checks):
     def records_never_null(self):
         for version in (4, 11, 12, 16):
             check(self.one(6, version=version).records is not None, f"version {version}: null records at the end of the log")
+
+    @case
+    def sessions(self):
+        """A client that asks for a session gets one or is told 0; one that does not exist is not found."""
+        answer = self.client.fetch(self.topic, [(0, 0)], max_wait=0, session=(0, 0))
+        equal((answer.error, len(answer.partitions[0].batches)), (NONE, 3), "error, batches of the first fetch of a session")
+        if answer.session:
+            answer = self.client.fetch(self.topic, [(0, 6)], max_wait=0, session=(answer.session, 1))
+            equal(answer.error, NONE, "error of the second fetch")
+        equal(self.client.fetch(self.topic, [(0, 0)], max_wait=0, session=(1 << 30, 5)).error, FETCH_SESSION_ID_NOT_FOUND, "error of an unknown session")
 
     # -- limits ------------------------------------------------------------------------------------------------------
 

@@ -69,6 +69,15 @@ class Topics(Checks):
         equal(self.client.metadata([]).topics, [], "topics where none was asked for")
 
     @case
+    def every_metadata_version(self):
+        for version in range(14):
+            answer = self.client.metadata([self.topic], version=version)
+            topic, = answer.topics
+            equal((answer.error, answer.left, topic.error, topic.name, [p.index for p in topic.partitions]), (NONE, 0, NONE, self.topic, [0]),
+                  f"error, bytes left over, topic's error, name, partitions in version {version}")
+            check(self.topic in [t.name for t in self.client.metadata(version=version).topics], f"not all topics are listed in version {version}")
+
+    @case
     def cluster(self):
         answer = self.client.metadata([])
         check(len(answer.cluster or "") == 22, f"cluster id {answer.cluster!r}")
