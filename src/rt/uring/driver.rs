@@ -4,7 +4,9 @@
 //! their submissions leave together. It sleeps in the kernel only when no task can run; a completion, a timer or a bell ends the sleep.
 //! A sleep needs no short limit, because everything that can wake this core arrives in this ring.
 
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::reactor::Reactor;
@@ -36,7 +38,7 @@ pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
         if let Some(wait) = plan_wait(&reactor, now) {
             sleep(&reactor, wait, spin);
             // The sleep is not work of this queue: it is accounted before anything is woken.
-            next_turn().await;
+            next_turn(&reactor).await;
             now = time::now();
         } else if reactor.needs_enter() {
             reactor.enter(None);
@@ -48,13 +50,13 @@ pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
             glommio::timer::sleep(FOREIGN_WAKE).await;
         }
         turn_ended = now;
-        next_turn().await;
+        next_turn(&reactor).await;
     }
 }
 
 /// How long to sleep; `None` when there is work.
 fn plan_wait(reactor: &Rc<Reactor>, now: Monotonic) -> Option<Duration> {
-    if reactor.tasks().runnable() > 0 || reactor.buffers().wake_waiters() {
+    if reactor.tasks().can_run() || reactor.buffers().wake_waiters() {
         return None;
     }
     let wait = reactor
@@ -89,10 +91,23 @@ fn spin_for_work(reactor: &Rc<Reactor>, spin: Duration) -> bool {
     }
 }
 
-/// Ends this turn: every other task that can run does so first.
-async fn next_turn() {
+/// Ends this turn: every request task that can run does so first; if there is none, one step of background work. (Were the driver to
+/// go round for nothing meanwhile, it would use up the shares of requests, and background work would have a sixth of an idle core.)
+async fn next_turn(reactor: &Rc<Reactor>) {
     give_way();
-    super::task::yield_now().await;
+    let mut ended = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut ended, true) {
+            return Poll::Ready(());
+        }
+        if reactor.tasks().only_background_can_run() {
+            reactor.tasks().after_background_step(context.waker().clone());
+        } else {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 fn count_turn(reactor: &Rc<Reactor>, lasted: Duration) {

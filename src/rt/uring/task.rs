@@ -88,6 +88,8 @@ pub(super) struct Tasks {
     background: TaskQueueHandle,
     live: RefCell<Live>,
     cancelling: Cell<bool>,
+    /// The driver, when it lets background work go first.
+    awaits_step: RefCell<Option<Waker>>,
 }
 
 #[derive(Default)]
@@ -99,8 +101,8 @@ struct Live {
 /// What wakers of this core's tasks reach from any thread.
 struct Shared {
     owner: std::thread::ThreadId,
-    /// Tasks woken and not yet polled; only the owner's thread writes it.
-    runnable: AtomicUsize,
+    /// Tasks of each queue that were woken and not yet polled; only the owner's thread writes them.
+    runnable: [AtomicUsize; 2],
     /// Another thread woke a task: glommio must look at its own queue of foreign wakes.
     woken_from_afar: AtomicBool,
     bell: Arc<Bell>,
@@ -114,7 +116,7 @@ impl Tasks {
         Self {
             shared: Arc::new(Shared {
                 owner: std::thread::current().id(),
-                runnable: AtomicUsize::new(0),
+                runnable: Default::default(),
                 woken_from_afar: AtomicBool::new(false),
                 bell,
             }),
@@ -122,12 +124,23 @@ impl Tasks {
             background: queue(200, "background"),
             live: RefCell::default(),
             cancelling: Cell::new(false),
+            awaits_step: RefCell::default(),
         }
     }
 
-    /// Tasks that could run.
-    pub fn runnable(&self) -> usize {
-        self.shared.runnable.load(Ordering::Relaxed)
+    /// Whether a task could run.
+    pub fn can_run(&self) -> bool {
+        self.shared.count(Queue::Request) + self.shared.count(Queue::Background) > 0
+    }
+
+    /// Whether background work is all that could run.
+    pub fn only_background_can_run(&self) -> bool {
+        self.shared.count(Queue::Request) == 0 && self.shared.count(Queue::Background) > 0
+    }
+
+    /// Wakes the waker after the next step of a background task.
+    pub fn after_background_step(&self, waker: Waker) {
+        self.awaits_step.replace(Some(waker));
     }
 
     /// Tasks that have not ended.
@@ -158,13 +171,14 @@ impl Tasks {
         self.cancelling.get() && self.live() == 0
     }
 
-    fn add(&self) -> (usize, Arc<Tracker>) {
+    fn add(&self, queue: Queue) -> (usize, Arc<Tracker>) {
         let tracker = Arc::new(Tracker {
             shared: Arc::clone(&self.shared),
+            queue,
             inner: OnceLock::new(),
             runnable: AtomicBool::new(true),
         });
-        self.shared.runnable_changed(true);
+        self.shared.change_count(queue, true);
         let mut live = self.live.borrow_mut();
         let slot = live.free.pop().unwrap_or_else(|| {
             live.slots.push(None);
@@ -188,16 +202,28 @@ impl Tasks {
 }
 
 impl Shared {
-    fn runnable_changed(&self, more: bool) {
-        let count = self.runnable.load(Ordering::Relaxed);
+    fn counter(&self, queue: Queue) -> &AtomicUsize {
+        match queue {
+            Queue::Request => &self.runnable[0],
+            Queue::Background => &self.runnable[1],
+        }
+    }
+
+    fn count(&self, queue: Queue) -> usize {
+        self.counter(queue).load(Ordering::Relaxed)
+    }
+
+    fn change_count(&self, queue: Queue, more: bool) {
+        let count = self.count(queue);
         let count = if more { count + 1 } else { count.saturating_sub(1) };
-        self.runnable.store(count, Ordering::Relaxed);
+        self.counter(queue).store(count, Ordering::Relaxed);
     }
 }
 
 /// The waker of one task.
 struct Tracker {
     shared: Arc<Shared>,
+    queue: Queue,
     inner: OnceLock<Waker>,
     /// Counted in `Shared::runnable`; only the owner's thread writes it.
     runnable: AtomicBool,
@@ -207,14 +233,14 @@ impl Tracker {
     fn begin_poll(&self) {
         if self.runnable.load(Ordering::Relaxed) {
             self.runnable.store(false, Ordering::Relaxed);
-            self.shared.runnable_changed(false);
+            self.shared.change_count(self.queue, false);
         }
     }
 
     fn wake_here(&self) {
         if !self.runnable.load(Ordering::Relaxed) {
             self.runnable.store(true, Ordering::Relaxed);
-            self.shared.runnable_changed(true);
+            self.shared.change_count(self.queue, true);
             if let Some(inner) = self.inner.get() {
                 inner.wake_by_ref();
             }
@@ -252,7 +278,7 @@ impl Drop for Ended {
 
 fn start(reactor: &Rc<Reactor>, queue: Queue, future: impl Future<Output = ()> + 'static) {
     let tasks = reactor.tasks();
-    let (slot, tracker) = tasks.add();
+    let (slot, tracker) = tasks.add(queue);
     let ended = Ended {
         reactor: Rc::clone(reactor),
         slot,
@@ -278,6 +304,10 @@ async fn track(future: impl Future<Output = ()>, tracker: Arc<Tracker>, ended: E
         }
         if matches!(queue, Queue::Background) {
             give_way();
+            let driver = ended.reactor.tasks().awaits_step.take();
+            if let Some(driver) = driver {
+                driver.wake();
+            }
         }
         future.as_mut().poll(&mut Context::from_waker(&waker))
     })

@@ -156,3 +156,47 @@ fn messages_cross_the_mesh_in_order_and_a_full_queue_gives_them_back() {
         handles.into_iter().for_each(cores::CoreHandle::join);
     }
 }
+
+/// A task that works for `steps` steps of some microseconds, with a yield after each.
+async fn work(steps: usize, done: local::Sender<()>) {
+    for _ in 0..steps {
+        let began = time::now();
+        while time::now().since(began) < Duration::from_micros(20) {
+            std::hint::spin_loop();
+        }
+        yield_now().await;
+    }
+    let _ = done.send(());
+}
+
+#[test]
+fn background_work_alone_has_the_whole_core() {
+    block_on(|| async {
+        let (sender, done) = local::oneshot();
+        let before = cores::statistics().unwrap().turns;
+        spawn_background(work(1000, sender));
+        assert_eq!(done.await, Some(()));
+        let turns = cores::statistics().unwrap().turns - before;
+        // One turn a step, not one whenever the driver feels like it.
+        assert!((500..2000).contains(&turns), "{turns}");
+    });
+}
+
+#[test]
+fn requests_come_before_background_work_and_do_not_starve_it() {
+    block_on(|| async {
+        let (request, request_done) = local::oneshot();
+        let (background, background_done) = local::oneshot();
+        let began = time::now();
+        spawn_background(async move {
+            work(100, background).await;
+        });
+        spawn(work(1000, request));
+        assert_eq!(request_done.await, Some(()));
+        let requests_took = time::now().since(began);
+        assert_eq!(background_done.await, Some(()));
+        // A fifth of the shares: some 200 of its steps have room beside 1000 of the requests.
+        let all_took = time::now().since(began);
+        assert!(all_took < requests_took * 2, "{requests_took:?} {all_took:?}");
+    });
+}
