@@ -4,12 +4,12 @@ import random
 import resource
 import socket
 import struct
-import threading
 import time
 
 import bad_batches
 import bad_requests
 from harness import batch as batches
+from harness.bystander import Bystander
 from harness.client import (CORRUPT_MESSAGE, INVALID_RECORD, INVALID_REQUIRED_ACKS, INVALID_TOPIC_EXCEPTION, MESSAGE_TOO_LARGE, NONE, PRODUCE,
                             UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_COMPRESSION_TYPE, UNSUPPORTED_VERSION, Client, Closed)
 from harness.report import Failed, Skip, check, equal
@@ -20,45 +20,6 @@ MIB = 1 << 20
 SEED = 20
 SILENT_CONNECTIONS = 10_000
 RSS_GROWTH_MAX = 192 * MIB
-SLOWEST_ANSWER = 2.0  # seconds that a good client may wait meanwhile
-
-
-class Bystander:
-    """A good client that produces and fetches all the while, on a connection of its own."""
-
-    def __init__(self, broker, topic):
-        self.broker, self.topic = broker, topic
-        self.ended, self.error, self.rounds, self.slowest = False, None, 0, 0.0
-        self.thread = threading.Thread(target=self.work)
-
-    def work(self):
-        try:
-            with Client(self.broker.bootstrap) as client:
-                while not self.ended:
-                    began = time.monotonic()
-                    answer = client.produce_values(self.topic, 0, b"bystander")
-                    equal(answer.error, NONE, "error of the good client's Produce")
-                    batch = client.fetch_one(self.topic, 0, answer.base_offset).batches[0]
-                    equal(batch.values(), [b"bystander"], "what the good client read")
-                    self.slowest = max(self.slowest, time.monotonic() - began)
-                    self.rounds += 1
-                    time.sleep(0.005)
-        except Exception as error:  # reported by the check that it accompanies
-            self.error = error
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended = True
-        self.thread.join(60)
-
-    def verdict(self):
-        check(self.error is None, f"the good client: {type(self.error).__name__}: {self.error}")
-        check(self.rounds > 0, "the good client did nothing")
-        check(self.slowest <= SLOWEST_ANSWER, f"the good client waited {self.slowest:.2f} s")
-        return f"a good client meanwhile: {self.rounds} rounds, slowest {self.slowest * 1000:.0f} ms"
 
 
 class BadInput(Checks):
@@ -126,7 +87,7 @@ class BadInput(Checks):
         with Client(self.broker.bootstrap) as client:
             client.send(18, 99, b"whatever this is")
             correlation, data = client.receive()
-            equal(correlation, client.correlation, "correlation id")
+            equal(correlation, client.outstanding.popleft(), "correlation id")
             reader = Reader(data)
             equal(reader.int16(), UNSUPPORTED_VERSION, "error")
             keys = dict(reader.array(lambda: (reader.int16(), (reader.int16(), reader.int16()))))
@@ -272,7 +233,7 @@ class BadInput(Checks):
             for value in (2, -2, 77):
                 equal(client.produce(topic, 0, good, acks=value).error, INVALID_REQUIRED_ACKS, f"error of acks={value}")
             # acks=0: no answer at all; the answer that comes next is of the next request
-            client.send(PRODUCE, 9, client.produce_body(topic, 0, good, acks=0))
+            client.send(PRODUCE, 9, client.produce_body(topic, 0, good, acks=0), answered=False)
             equal(client.api_versions(0).error, NONE, "error of the request after it")
             equal(client.list_offset(topic, 0).offset, 1, "end offset after one record with acks=0")
         with Client(self.broker.bootstrap, timeout=10) as client:

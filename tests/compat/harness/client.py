@@ -3,6 +3,7 @@ import socket
 import struct
 import time
 import uuid
+from collections import deque
 from types import SimpleNamespace as Answer
 
 from . import batch as batches
@@ -29,7 +30,9 @@ class Client:
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.client_id, self.correlation = client_id, 0
+        self.outstanding = deque()  # correlation ids of requests that have no answer yet
         self.ids = {}
+        self.sip = None  # a slow reader: bytes that it takes at a time, with a pause after each
 
     def __enter__(self):
         return self
@@ -49,30 +52,34 @@ class Client:
         head = struct.pack(">hhih", api, version, self.correlation, len(name)) + name
         return head + (b"\0" if flexible else b"")
 
-    def send(self, api, version, body):
+    def send(self, api, version, body, answered=True):
         frame = self.header(api, version) + bytes(body)
         self.socket.sendall(struct.pack(">i", len(frame)) + frame)
+        if answered:
+            self.outstanding.append(self.correlation)
         return self.correlation
 
     def send_raw(self, data):
         self.socket.sendall(data)
 
-    def _exactly(self, size):
+    def exactly(self, size):
         parts = bytearray()
         while len(parts) < size:
             try:
-                part = self.socket.recv(min(size - len(parts), 1 << 20))
+                part = self.socket.recv(min(size - len(parts), self.sip or 1 << 20))
             except ConnectionError as error:
                 raise Closed(str(error)) from None
             if not part:
                 raise Closed("end of stream")
             parts += part
+            if self.sip:
+                time.sleep(0.005)
         return bytes(parts)
 
     def receive(self):
         """The next response: (correlation id, the bytes after it)."""
-        size, = struct.unpack(">i", self._exactly(4))
-        frame = self._exactly(size)
+        size, = struct.unpack(">i", self.exactly(4))
+        frame = self.exactly(size)
         return struct.unpack_from(">i", frame)[0], frame[4:]
 
     def receive_for(self, api, version):
@@ -81,8 +88,9 @@ class Client:
         reader = Reader(data, flexible)
         if flexible and api != API_VERSIONS:
             reader.tags()
-        if correlation != self.correlation:
-            raise ValueError(f"an answer to request {correlation} came for {self.correlation}")
+        wanted = self.outstanding.popleft()
+        if correlation != wanted:
+            raise ValueError(f"an answer to request {correlation} came for {wanted}")
         return reader
 
     def request(self, api, version, body):

@@ -208,4 +208,4 @@ class Fetch(Checks):
             reader.send_fetch(self.topic, [(2, end)], max_wait=200)
             first = reader.correlation
             reader.send(API_VERSIONS, 0, b"")
-            equal([reader.receive()[0], reader.receive()[0]], [first, first + 1], "correlation ids")
+            equal([reader.receive()[0], reader.receive()[0]], [first, first + 1], "correlation ids in the order of the answers")
