@@ -12,5 +12,6 @@ pub mod net;
 pub mod partition;
 pub mod record;
 pub mod rt;
+pub mod server;
 pub mod shard;
 pub mod storage;

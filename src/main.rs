@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use duramen::cli::{self, Start};
+use duramen::server;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -10,6 +11,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     match cli::start(std::env::args_os()) {
         Start::Exit(code) => code,
-        Start::Serve(_config) => ExitCode::SUCCESS,
+        Start::Serve(config) => cli::ended(server::serve(*config)),
     }
 }

@@ -23,6 +23,9 @@ pub const PRODUCER_BATCHES_RETAINED: usize = 5;
 /// Bytes of a topic name (Kafka: `Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 
+/// Bytes that one compressed batch may expand to: Kafka has no bound, and a frame of the largest size can hide a thousand of it.
+pub const EXPANDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// Requests of one connection that are read and not answered; then its socket is not read.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 128;
 

@@ -1,1 +1,12 @@
-//! Speaks the Kafka protocol: sessions, the router, one handler for each API.
+//! Speaks the Kafka protocol: sessions, the router, one handler for each API, the mapping of errors.
+//!
+//! Knows the wire and the shard below it; decides nothing about logs or metadata. Kafka's numbers for errors stand in `errors` and
+//! nowhere else.
+
+pub mod call;
+pub mod context;
+pub mod errors;
+pub mod gather;
+pub mod handlers;
+pub mod router;
+pub mod session;

@@ -1,1 +1,180 @@
 //! One hosted replica: log, storage and watermarks under one owner.
+//!
+//! A [`Partition`] belongs to one core and is called by that core's thread alone. It validates and appends batches, says what may be
+//! read and where it stands, and tells when a record is committed and durable. It knows no other partition, no connection and no
+//! request.
+//!
+//! Invariants:
+//! - `log_start_offset <= high_watermark <= log_end_offset`; the high watermark never goes back within a leader epoch.
+//! - With one replica a record is committed when it is appended: readers see it at once. An acks=all answer waits for the disk too.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
+use crate::base::offset::Offset;
+use crate::base::time::TimestampMs;
+use crate::config::{TimestampType as ConfiguredTimestampType, TopicConfig};
+use crate::log::{Origin, Settings};
+use crate::record::{BatchView, Decompressor, Rules, TimestampType, validate};
+use crate::rt;
+use crate::storage::{Log, NewBatch, StorageError};
+
+mod read;
+pub mod types;
+
+use types::{Append, AppendError, Appended};
+
+/// The per-core workspace in which compressed batches are looked at; partitions of a core take turns.
+pub type Workspace = Rc<RefCell<Decompressor>>;
+
+/// One replica, and on this node the leader.
+pub struct Partition {
+    pub id: TopicIdPartition,
+    log: Log,
+    config: RefCell<TopicConfig>,
+    leader_epoch: Cell<LeaderEpoch>,
+    high_watermark: Cell<Offset>,
+    workspace: Workspace,
+}
+
+impl Partition {
+    /// A replica whose log is open, led by this node in `leader_epoch`.
+    ///
+    /// # Errors
+    /// The epoch cannot be noted in the log's directory.
+    pub fn new(
+        id: TopicIdPartition,
+        log: Log,
+        config: TopicConfig,
+        leader_epoch: LeaderEpoch,
+        workspace: Workspace,
+    ) -> Result<Self, StorageError> {
+        log.begin_epoch(leader_epoch)?;
+        let high_watermark = Cell::new(log.log_end_offset());
+        Ok(Self {
+            id,
+            log,
+            config: RefCell::new(config),
+            leader_epoch: Cell::new(leader_epoch),
+            high_watermark,
+            workspace,
+        })
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &TopicPartition {
+        self.log.partition()
+    }
+
+    /// The log itself, for its closing and its deletion.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The end of what all replicas have.
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark.get()
+    }
+
+    /// Checks a producer's batch and appends it. It is in the page cache and readable then; see [`durable`](Self::durable).
+    ///
+    /// # Errors
+    /// The batch breaks a rule, or the log takes no more.
+    pub fn append(&self, what: &Append, now: TimestampMs) -> Result<Appended, AppendError> {
+        let view = BatchView::parse_only(&what.batch)?;
+        if view.header().attributes.is_transactional() {
+            return Err(AppendError::Transactional);
+        }
+        let rules = self.rules(now, what.zstd_allowed);
+        let validated = validate(&view, &rules, &mut self.workspace.borrow_mut())?;
+        let batch = NewBatch::validated(&view, &validated);
+        let outcomes = self
+            .log
+            .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
+            .map_err(|_| AppendError::Offline)?;
+        // With one replica, what is appended is committed.
+        self.high_watermark.set(self.log.log_end_offset());
+        let outcome = outcomes.into_iter().next().ok_or(AppendError::Offline)?;
+        let appended = outcome?;
+        self.trace("append");
+        let log_append_time = match rules.timestamp_type {
+            TimestampType::LogAppendTime => appended.max_timestamp,
+            TimestampType::CreateTime => TimestampMs::NONE,
+        };
+        Ok(Appended {
+            base_offset: appended.base_offset,
+            end_offset: appended.last_offset.next(),
+            log_append_time,
+            log_start_offset: self.log.log_start_offset(),
+        })
+    }
+
+    /// Waits until everything below `end_offset` is committed and on the disk.
+    ///
+    /// # Errors
+    /// The log directory is offline.
+    pub async fn durable(&self, end_offset: Offset) -> Result<(), StorageError> {
+        self.log.make_durable(end_offset).await
+    }
+
+    /// Takes new settings of its topic.
+    pub fn configure(&self, config: TopicConfig) {
+        self.log.set_settings(log_settings(&config));
+        self.config.replace(config);
+    }
+
+    /// Leads in a new epoch. An older one than it leads in already changes nothing.
+    pub fn lead(&self, leader_epoch: LeaderEpoch) {
+        if leader_epoch <= self.leader_epoch.get() {
+            return;
+        }
+        self.leader_epoch.set(leader_epoch);
+        if let Err(error) = self.log.begin_epoch(leader_epoch) {
+            tracing::error!(partition = %self.name(), %error, "a new leader epoch cannot be noted");
+        }
+    }
+
+    /// Says which thread serves the partition, for whoever wants to see that it is always the same.
+    fn trace(&self, operation: &'static str) {
+        tracing::trace!(target: "duramen::served", operation, partition = %self.name(), thread = rt::host::thread_id());
+    }
+
+    fn rules(&self, now: TimestampMs, zstd_allowed: bool) -> Rules {
+        let config = self.config.borrow();
+        Rules {
+            batch_bytes_max: usize::try_from(config.message_bytes_max).unwrap_or(usize::MAX),
+            key_required: config.cleanup.compact,
+            timestamp_type: match config.timestamp_type {
+                ConfiguredTimestampType::CreateTime => TimestampType::CreateTime,
+                ConfiguredTimestampType::LogAppendTime => TimestampType::LogAppendTime,
+            },
+            timestamp_before_max_ms: config.timestamp_before_max_ms,
+            timestamp_after_max_ms: config.timestamp_after_max_ms,
+            now,
+            zstd_allowed,
+        }
+    }
+}
+
+/// The settings of a log, of all those of its topic.
+#[must_use]
+pub fn log_settings(config: &TopicConfig) -> Settings {
+    Settings {
+        segment_bytes_max: config.segment_bytes,
+        segment_ms_max: config.segment_ms,
+        segment_jitter_ms: drawn_up_to(config.segment_jitter_ms),
+        index_bytes_max: config.segment_index_bytes,
+        index_interval_bytes: config.index_interval_bytes,
+    }
+}
+
+/// A random number in `[0, most]`.
+fn drawn_up_to(most: i64) -> i64 {
+    match u64::try_from(most) {
+        Ok(most) if most > 0 => i64::try_from(rt::random::u64() % (most + 1)).unwrap_or(0),
+        Ok(_) | Err(_) => 0,
+    }
+}

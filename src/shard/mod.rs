@@ -1,1 +1,188 @@
 //! One core: what it owns, the messages between cores, placement, waiting requests.
+//!
+//! Everything here belongs to one thread. Other cores hold an `Arc<MetadataImage>` and send [`message::Message`]s; nothing else of a
+//! core is ever seen from outside.
+//!
+//! Invariants worth naming:
+//! - A partition is served by the core that [`placement::owner`] names, and by no other.
+//! - The pump never awaits. What takes time is a task of its own that answers when it is done.
+//! - Every request gets exactly one answer; every watch at most one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::ids::{ProducerId, ShardId, TopicIdPartition};
+use crate::config::Config;
+use crate::metadata::MetadataImage;
+use crate::partition::{Partition, Workspace};
+use crate::rt::local::Event;
+use crate::rt::mesh::CoreEndpoint;
+
+pub mod calls;
+pub mod controller;
+pub mod deadlines;
+pub mod directories;
+mod execute;
+mod lifecycle;
+pub mod message;
+mod metadata_log;
+pub mod placement;
+pub mod producer_ids;
+mod pump;
+pub mod purgatory;
+mod start;
+
+use calls::{CallId, Calls, ReplyTo, Respond};
+use controller::{ControllerRequest, MetadataController};
+use deadlines::Deadlines;
+use directories::Directories;
+use message::{Asked, Message, ShardReply, ShardRequest};
+use producer_ids::ProducerIds;
+use purgatory::Purgatory;
+pub use start::{ShardStart, StartError};
+
+/// Core 0 runs the controller.
+pub const CONTROLLER: ShardId = ShardId(0);
+
+/// One core's state.
+pub struct Shard {
+    pub id: ShardId,
+    pub cores: u16,
+    pub config: Arc<Config>,
+    pub calls: Calls,
+    pub deadlines: Rc<Deadlines>,
+    endpoint: CoreEndpoint<Message>,
+    /// Messages for cores whose queues were full, in order.
+    outboxes: RefCell<Vec<VecDeque<Message>>>,
+    /// Whether a task tries the outboxes again.
+    retrying: Cell<bool>,
+    hosted: RefCell<HashMap<TopicIdPartition, Rc<Partition>>>,
+    purgatory: RefCell<Purgatory>,
+    image: RefCell<Arc<MetadataImage>>,
+    directories: Directories,
+    workspace: Workspace,
+    producer_ids: RefCell<ProducerIds>,
+    images: lifecycle::Images,
+    controller: RefCell<Option<Rc<MetadataController>>>,
+    may_listen: Cell<bool>,
+    stopping: Cell<bool>,
+    /// `may_listen` or `stopping` has changed.
+    changed: Event,
+}
+
+/// Where an answer goes.
+pub(crate) enum Origin {
+    Local(Rc<dyn Respond>),
+    Remote(ReplyTo),
+}
+
+impl Shard {
+    /// The metadata as this core sees it.
+    #[must_use]
+    pub fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.image.borrow())
+    }
+
+    /// The core that owns a partition.
+    #[must_use]
+    pub fn owner(&self, partition: TopicIdPartition) -> ShardId {
+        placement::owner(partition, self.cores)
+    }
+
+    /// Asks a core, maybe this one; `waiting` gets the answer, at once where nothing has to be waited for.
+    ///
+    /// Requests to one core are executed in the order in which they were asked.
+    pub fn call(self: &Rc<Self>, core: ShardId, request: ShardRequest, waiting: Rc<dyn Respond>) {
+        if core == self.id {
+            self.execute(request, Origin::Local(waiting));
+        } else {
+            let call = self.calls.add(waiting);
+            self.post(
+                core,
+                Message::Request {
+                    reply_to: ReplyTo { core: self.id, call },
+                    request,
+                },
+            );
+        }
+    }
+
+    /// Begins a watch whose answer comes to `call`.
+    pub fn watch(self: &Rc<Self>, core: ShardId, call: CallId, items: Vec<Asked<crate::base::offset::Offset>>) {
+        let reply_to = ReplyTo { core: self.id, call };
+        if core == self.id {
+            self.begin_watch(reply_to, items);
+        } else {
+            self.post(core, Message::Watch { reply_to, items });
+        }
+    }
+
+    /// Gives up a watch: its answer does not come any more.
+    pub fn unwatch(self: &Rc<Self>, core: ShardId, call: CallId) {
+        self.calls.take(call);
+        let reply_to = ReplyTo { core: self.id, call };
+        if core == self.id {
+            self.purgatory.borrow_mut().unwatch(reply_to);
+        } else {
+            self.post(core, Message::Unwatch { reply_to });
+        }
+    }
+
+    /// Asks the controller to make a topic, without waiting: whoever needs it asks again.
+    pub fn auto_create_topic(self: &Rc<Self>, name: &str) {
+        struct Forget;
+        impl Respond for Forget {
+            fn respond(self: Rc<Self>, _: ShardReply) {}
+        }
+        let request = ControllerRequest::AutoCreate { name: name.to_owned() };
+        self.call(CONTROLLER, ShardRequest::Controller(request), Rc::new(Forget));
+    }
+
+    /// Answers a request.
+    fn answer(self: &Rc<Self>, origin: Origin, reply: ShardReply) {
+        match origin {
+            Origin::Local(waiting) => waiting.respond(reply),
+            Origin::Remote(reply_to) => self.reply(reply_to, reply),
+        }
+    }
+
+    /// Answers a call of some core, maybe this one.
+    fn reply(self: &Rc<Self>, reply_to: ReplyTo, reply: ShardReply) {
+        let ReplyTo { core, call } = reply_to;
+        if core != self.id {
+            self.post(core, Message::Reply { call, reply });
+        } else if let Some(waiting) = self.calls.take(call) {
+            waiting.respond(reply);
+        }
+    }
+
+    /// Hands watches that ended to their readers.
+    fn wake(self: &Rc<Self>, woken: Vec<purgatory::Woken>) {
+        for purgatory::Woken { reply_to, tags } in woken {
+            self.reply(
+                reply_to,
+                ShardReply::Woken {
+                    call: reply_to.call,
+                    tags,
+                },
+            );
+        }
+    }
+
+    /// An id for a producer; `None` when a block has to be fetched from the controller first.
+    pub fn take_producer_id(&self) -> Option<ProducerId> {
+        self.producer_ids.borrow_mut().take()
+    }
+
+    /// Adds a block of producer ids from the controller.
+    pub fn add_producer_ids(&self, block: Range<i64>) {
+        self.producer_ids.borrow_mut().add(block);
+    }
+
+    fn hosted(&self, partition: TopicIdPartition) -> Option<Rc<Partition>> {
+        self.hosted.borrow().get(&partition).cloned()
+    }
+}

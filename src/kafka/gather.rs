@@ -1,0 +1,100 @@
+//! A request that is answered when each core that it asked has answered.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use crate::base::ids::ShardId;
+use crate::kafka::call::Call;
+use crate::shard::calls::Respond;
+use crate::shard::message::{ShardReply, ShardRequest};
+
+/// The row of such a request. `T` is its answer in the making.
+pub struct Gather<T> {
+    waiting: RefCell<Option<(Call, T)>>,
+    /// Answers to come, and one while requests are still being made.
+    remaining: Cell<usize>,
+    absorb: fn(&mut T, ShardReply),
+    finish: fn(Call, T),
+}
+
+impl<T: 'static> Gather<T> {
+    /// Asks each core. `absorb` takes each answer, `finish` is called once, after the last; at once when there are none.
+    pub fn start(
+        call: Call,
+        answer: T,
+        requests: impl IntoIterator<Item = (ShardId, ShardRequest)>,
+        absorb: fn(&mut T, ShardReply),
+        finish: fn(Call, T),
+    ) {
+        let shard = Rc::clone(&call.context.shard);
+        let row = Rc::new(Self {
+            waiting: RefCell::new(Some((call, answer))),
+            remaining: Cell::new(1),
+            absorb,
+            finish,
+        });
+        for (core, request) in requests {
+            row.remaining.set(row.remaining.get() + 1);
+            shard.call(core, request, Rc::clone(&row) as Rc<dyn Respond>);
+        }
+        row.one_less();
+    }
+
+    fn one_less(&self) {
+        self.remaining.set(self.remaining.get() - 1);
+        if self.remaining.get() > 0 {
+            return;
+        }
+        let done = self.waiting.borrow_mut().take();
+        if let Some((call, answer)) = done {
+            (self.finish)(call, answer);
+        }
+    }
+}
+
+impl<T: 'static> Respond for Gather<T> {
+    fn respond(self: Rc<Self>, reply: ShardReply) {
+        if let Some((_, answer)) = self.waiting.borrow_mut().as_mut() {
+            (self.absorb)(answer, reply);
+        }
+        self.one_less();
+    }
+}
+
+/// Items grouped by the core they are for, in the order in which each core was first named.
+pub struct ByCore<T> {
+    groups: Vec<(ShardId, Vec<T>)>,
+}
+
+impl<T> ByCore<T> {
+    #[must_use]
+    pub fn new() -> Self {
+        Self { groups: Vec::new() }
+    }
+
+    pub fn add(&mut self, core: ShardId, item: T) {
+        match self.groups.iter_mut().find(|(named, _)| *named == core) {
+            Some((_, items)) => items.push(item),
+            None => self.groups.push((core, vec![item])),
+        }
+    }
+
+    /// The items of each core.
+    pub fn into_groups(self) -> impl Iterator<Item = (ShardId, Vec<T>)> {
+        self.groups.into_iter()
+    }
+
+    /// One request for each core.
+    pub fn into_requests(
+        self,
+        request: impl Fn(Vec<T>) -> ShardRequest,
+    ) -> impl Iterator<Item = (ShardId, ShardRequest)> {
+        self.groups.into_iter().map(move |(core, items)| (core, request(items)))
+    }
+}
+
+impl<T> Default for ByCore<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

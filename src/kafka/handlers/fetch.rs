@@ -1,0 +1,204 @@
+//! Fetch (1): reads that wait for records, as long as the client allows.
+//!
+//! A fetch is a row that goes through two states. *Reading*: each core that owns partitions of it has been asked for ranges of its
+//! files. *Watching*: there is not enough yet, and each core tells when there is more; what woke is read again. The row ends when
+//! there is enough, when a partition has an error, or at its deadline; records are then sent from the files.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+
+use duramen_wire::borrowed;
+
+use crate::base::ids::{ShardId, TopicIdPartition};
+use crate::base::offset::Offset;
+use crate::base::time::Monotonic;
+use crate::kafka::call::{BadRequest, Call};
+use crate::kafka::gather::ByCore;
+use crate::partition::types::{Read, ReadError, ReadOutcome};
+use crate::rt;
+use crate::shard::calls::{CallId, Respond};
+use crate::shard::deadlines::Expire;
+use crate::shard::message::{Answer, Asked, ShardReply, ShardRequest};
+
+mod answer;
+mod plan;
+
+use plan::Plan;
+
+/// One partition of a fetch.
+struct Wanted {
+    id: TopicIdPartition,
+    core: ShardId,
+    read: Read,
+    outcome: Option<Result<ReadOutcome, ReadError>>,
+}
+
+/// A fetch that has not been answered.
+struct PendingFetch {
+    plan: Plan,
+    call: RefCell<Option<Call>>,
+    wanted: RefCell<Vec<Wanted>>,
+    /// Read answers to come, and one while reads are still being asked for.
+    reading: Cell<usize>,
+    /// Cores that watch, each with the call that its answer comes to.
+    watching: RefCell<Vec<(ShardId, CallId)>>,
+    expired: Cell<bool>,
+    deadline: Monotonic,
+}
+
+/// Takes the request.
+///
+/// # Errors
+/// The request cannot be decoded.
+pub fn handle(call: Call) -> Result<(), BadRequest> {
+    let mut reader = call.reader();
+    let request = borrowed::FetchRequest::decode(&mut reader, call.version).map_err(|source| call.malformed(source))?;
+    if let Some(code) = plan::session_error(&request) {
+        answer::refuse_all(call, code);
+        return Ok(());
+    }
+    let image = call.context.image();
+    let (plan, wanted) = plan::plan(&call, &image, &request);
+    drop(request);
+    PendingFetch::start(call, plan, wanted);
+    Ok(())
+}
+
+impl PendingFetch {
+    fn start(call: Call, plan: Plan, wanted: Vec<Wanted>) {
+        let deadline = rt::time::now().plus(plan.wait);
+        let row = Rc::new(Self {
+            plan,
+            call: RefCell::new(Some(call)),
+            wanted: RefCell::new(wanted),
+            reading: Cell::new(0),
+            watching: RefCell::new(Vec::new()),
+            expired: Cell::new(false),
+            deadline,
+        });
+        row.read(|_| true);
+    }
+
+    /// Asks the cores for the partitions that `which` names.
+    fn read(self: &Rc<Self>, which: impl Fn(u32) -> bool) {
+        let Some(shard) = self.call.borrow().as_ref().map(|call| Rc::clone(&call.context.shard)) else {
+            return;
+        };
+        let mut by_core = ByCore::new();
+        for (tag, wanted) in (0u32..).zip(self.wanted.borrow().iter()) {
+            if which(tag) {
+                by_core.add(
+                    wanted.core,
+                    Asked {
+                        tag,
+                        partition: wanted.id,
+                        what: wanted.read,
+                    },
+                );
+            }
+        }
+        self.reading.set(self.reading.get() + 1);
+        for (core, request) in by_core.into_requests(|items| ShardRequest::Read { items }) {
+            self.reading.set(self.reading.get() + 1);
+            shard.call(core, request, Rc::clone(self) as Rc<dyn Respond>);
+        }
+        self.one_read_less();
+    }
+
+    fn one_read_less(self: &Rc<Self>) {
+        self.reading.set(self.reading.get() - 1);
+        if self.reading.get() > 0 || self.call.borrow().is_none() {
+            return;
+        }
+        let enough = {
+            let wanted = self.wanted.borrow();
+            self.expired.get() || wanted.is_empty() || self.plan.is_enough(&wanted)
+        };
+        if enough {
+            self.finish();
+        } else {
+            self.watch();
+        }
+    }
+
+    /// Asks each core that does not watch yet to tell when there is more.
+    fn watch(self: &Rc<Self>) {
+        let Some(shard) = self.call.borrow().as_ref().map(|call| Rc::clone(&call.context.shard)) else {
+            return;
+        };
+        let is_first_wait = self.watching.borrow().is_empty() && !self.expired.get();
+        let mut by_core = ByCore::new();
+        for (tag, wanted) in (0u32..).zip(self.wanted.borrow().iter()) {
+            let is_watched = self.watching.borrow().iter().any(|(core, _)| *core == wanted.core);
+            if let (false, Some(Ok(outcome))) = (is_watched, &wanted.outcome) {
+                let seen: Offset = outcome.high_watermark;
+                by_core.add(
+                    wanted.core,
+                    Asked {
+                        tag,
+                        partition: wanted.id,
+                        what: seen,
+                    },
+                );
+            }
+        }
+        if is_first_wait {
+            let row: Weak<dyn Expire> = Rc::<Self>::downgrade(self) as Weak<dyn Expire>;
+            shard.deadlines.add(self.deadline, row);
+        }
+        for (core, items) in by_core.into_groups() {
+            let call = shard.calls.add(Rc::clone(self) as Rc<dyn Respond>);
+            self.watching.borrow_mut().push((core, call));
+            shard.watch(core, call, items);
+        }
+    }
+
+    /// Answers with what is there.
+    fn finish(&self) {
+        let Some(call) = self.call.borrow_mut().take() else {
+            return;
+        };
+        let shard = Rc::clone(&call.context.shard);
+        for (core, watch) in self.watching.take() {
+            shard.unwatch(core, watch);
+        }
+        answer::respond(call, &self.plan, &self.wanted.take());
+    }
+}
+
+impl Respond for PendingFetch {
+    fn respond(self: Rc<Self>, reply: ShardReply) {
+        match reply {
+            ShardReply::Read(answers) => {
+                for Answer { tag, result } in answers {
+                    if let Some(wanted) = self.wanted.borrow_mut().get_mut(tag as usize) {
+                        wanted.outcome = Some(result);
+                    }
+                }
+                self.one_read_less();
+            }
+            ShardReply::Woken { call, tags } => {
+                self.watching.borrow_mut().retain(|(_, watch)| *watch != call);
+                self.read(|tag| tags.contains(&tag));
+            }
+            ShardReply::Append(_)
+            | ShardReply::FindOffsets(_)
+            | ShardReply::EpochEnds(_)
+            | ShardReply::Controller(_)
+            | ShardReply::ImageApplied => {
+                let other_reply = true;
+                crate::never!(other_reply);
+            }
+        }
+    }
+}
+
+impl Expire for PendingFetch {
+    fn expire(self: Rc<Self>) {
+        self.expired.set(true);
+        // Reads that are under way end the row when they are answered.
+        if self.reading.get() == 0 {
+            self.finish();
+        }
+    }
+}

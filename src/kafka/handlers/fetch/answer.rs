@@ -1,0 +1,156 @@
+//! The answer of a fetch: record data is copied when it is small, and sent from its file when it is not.
+
+use bytes::{Bytes, BytesMut};
+use duramen_wire::Records;
+use duramen_wire::messages::fetch_response::{
+    EpochEndOffset, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+
+use crate::base::limits::FETCH_COPY_BYTES_MAX;
+use crate::kafka::call::Call;
+use crate::kafka::errors::{ErrorCode, read_error};
+use crate::partition::types::{ReadOutcome, ReadRange};
+
+use super::Wanted;
+use super::plan::{Budget, PartitionPlan, Plan, TOPIC_IDS_VERSION_MIN};
+
+/// The first version that names the leader beside a fenced epoch (KIP-951).
+const NEW_LEADER_VERSION_MIN: i16 = 16;
+
+/// Refuses the whole request.
+pub(super) fn refuse_all(call: Call, code: ErrorCode) {
+    call.respond(&FetchResponse {
+        error_code: code.0,
+        ..FetchResponse::default()
+    });
+}
+
+/// Answers with the outcomes.
+pub(super) fn respond(call: Call, plan: &Plan, wanted: &[Wanted]) {
+    let mut answer = Answer {
+        budget: Budget::new(plan.bytes_max),
+        ranges: Vec::new(),
+        read_committed: plan.read_committed,
+    };
+    let mut response = FetchResponse::default();
+    for topic in &plan.topics {
+        let by_id = call.version >= TOPIC_IDS_VERSION_MIN;
+        response.responses.push(FetchableTopicResponse {
+            topic: if by_id { String::new() } else { topic.name.clone() },
+            topic_id: topic.id.0,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| answer.partition(partition, wanted))
+                .collect(),
+        });
+    }
+    if call.version >= NEW_LEADER_VERSION_MIN {
+        name_leaders(&call, plan, &mut response);
+    }
+    call.respond_with_ranges(&response, answer.ranges);
+}
+
+struct Answer {
+    budget: Budget,
+    ranges: Vec<ReadRange>,
+    read_committed: bool,
+}
+
+impl Answer {
+    fn partition(&mut self, partition: &PartitionPlan, wanted: &[Wanted]) -> PartitionData {
+        let mut data = PartitionData {
+            partition_index: partition.index,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            preferred_read_replica: -1,
+            // Never null: librdkafka takes null for a broken answer (KAFKA-18646).
+            records: Records::Bytes(Bytes::new()),
+            ..PartitionData::default()
+        };
+        let wanted = match partition.wanted {
+            Ok(place) => wanted.get(place),
+            Err(code) => {
+                data.error_code = code.0;
+                return data;
+            }
+        };
+        match wanted.and_then(|wanted| wanted.outcome.as_ref().map(|outcome| (wanted, outcome))) {
+            None => data.error_code = ErrorCode::UNKNOWN_SERVER_ERROR.0,
+            Some((_, Err(error))) => data.error_code = read_error(*error).0,
+            Some((wanted, Ok(outcome))) => self.records(wanted, outcome, &mut data),
+        }
+        data
+    }
+
+    fn records(&mut self, wanted: &Wanted, outcome: &ReadOutcome, data: &mut PartitionData) {
+        data.high_watermark = outcome.high_watermark.0;
+        data.last_stable_offset = outcome.last_stable_offset.0;
+        data.log_start_offset = outcome.log_start_offset.0;
+        if self.read_committed {
+            data.aborted_transactions = Some(Vec::new());
+        }
+        if let Some(diverging) = outcome.diverging {
+            data.diverging_epoch = EpochEndOffset {
+                epoch: diverging.leader_epoch.0,
+                end_offset: diverging.end_offset.0,
+            };
+            return;
+        }
+        let Some((range, bytes)) = self.budget.grant(&wanted.read, outcome) else {
+            return;
+        };
+        match copy(range, bytes) {
+            Ok(Some(copied)) => data.records = Records::Bytes(copied),
+            Ok(None) => {
+                data.records = Records::External {
+                    index: u32::try_from(self.ranges.len()).unwrap_or(u32::MAX),
+                    length: bytes,
+                };
+                self.ranges.push(range.clone());
+            }
+            Err(error) => {
+                tracing::error!(partition = ?wanted.id, position = %range.position, %error, "records cannot be read");
+                data.error_code = ErrorCode::KAFKA_STORAGE_ERROR.0;
+            }
+        }
+    }
+}
+
+/// A copy of a range that is small and in the page cache; `None` for one that is better sent from its file.
+fn copy(range: &ReadRange, bytes: u32) -> std::io::Result<Option<Bytes>> {
+    if bytes > FETCH_COPY_BYTES_MAX || !range.file.is_resident(range.position, u64::from(bytes)) {
+        return Ok(None);
+    }
+    let mut copied = BytesMut::zeroed(bytes as usize);
+    let read = range.file.read_at(range.position, &mut copied)?;
+    copied.truncate(read);
+    Ok(Some(copied.freeze()))
+}
+
+/// Names this broker as the leader wherever a reader's epoch was fenced.
+fn name_leaders(call: &Call, plan: &Plan, response: &mut FetchResponse) {
+    let node = call.context.config.broker.node_id.0;
+    let mut named = false;
+    for (topic, answers) in plan.topics.iter().zip(&mut response.responses) {
+        for (partition, data) in topic.partitions.iter().zip(&mut answers.partitions) {
+            if data.error_code == ErrorCode::FENCED_LEADER_EPOCH.0 {
+                data.current_leader = LeaderIdAndEpoch {
+                    leader_id: node,
+                    leader_epoch: partition.leader_epoch.0,
+                };
+                named = true;
+            }
+        }
+    }
+    if named {
+        let endpoint = &call.context.advertised;
+        response.node_endpoints = vec![NodeEndpoint {
+            node_id: node,
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
+            ..NodeEndpoint::default()
+        }];
+    }
+}

@@ -1,0 +1,150 @@
+//! Metadata (3): topics, their partitions and leaders; the request that makes topics by itself.
+
+use duramen_wire::messages::metadata_request::MetadataRequest;
+use duramen_wire::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+
+use std::rc::Rc;
+
+use crate::base::ids::TopicId;
+use crate::kafka::call::{BadRequest, Call};
+use crate::kafka::errors::ErrorCode;
+use crate::metadata::controller::validate_topic_name;
+use crate::metadata::{MetadataImage, Topic};
+use crate::shard::Shard;
+
+/// "Not asked for", in every field of authorized operations.
+pub const NO_AUTHORIZED_OPERATIONS: i32 = i32::MIN;
+
+/// The client id of Kafka's own tools, which may write to internal topics.
+pub const ADMIN_CLIENT_ID: &str = "__admin_client";
+
+/// Topics that the broker itself writes (Kafka: `Topic.isInternal`).
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
+
+/// Which topics are asked for.
+enum Asked {
+    All,
+    These(Vec<Named>),
+}
+
+enum Named {
+    Name(String),
+    Id(TopicId),
+}
+
+/// Answers the request.
+///
+/// # Errors
+/// The request cannot be decoded.
+pub fn handle(call: Call) -> Result<(), BadRequest> {
+    let request: MetadataRequest = call.decode()?;
+    let image = call.context.image();
+    let config = &call.context.config.broker;
+    let may_create = request.allow_auto_topic_creation && config.auto_create_topics;
+    let endpoint = &call.context.advertised;
+    let mut response = MetadataResponse {
+        brokers: vec![MetadataResponseBroker {
+            node_id: config.node_id.0,
+            host: endpoint.host.clone(),
+            port: i32::from(endpoint.port),
+            rack: config.rack.clone(),
+        }],
+        cluster_id: Some(image.cluster_id.to_string()),
+        controller_id: config.node_id.0,
+        cluster_authorized_operations: NO_AUTHORIZED_OPERATIONS,
+        ..MetadataResponse::default()
+    };
+    match asked(request, call.version) {
+        Ok(Asked::All) => response.topics = image.topics().map(|topic| describe(topic)).collect(),
+        Ok(Asked::These(names)) => {
+            let creator = may_create.then_some(&call.context.shard);
+            response.topics = names.into_iter().map(|named| look_up(&image, named, creator)).collect();
+        }
+        Err(code) => response.error_code = code.0,
+    }
+    call.respond(&response);
+    Ok(())
+}
+
+fn asked(request: MetadataRequest, version: i16) -> Result<Asked, ErrorCode> {
+    let Some(topics) = request.topics else {
+        return Ok(Asked::All);
+    };
+    if topics.is_empty() && version == 0 {
+        return Ok(Asked::All);
+    }
+    let uses_ids = topics
+        .iter()
+        .any(|topic| topic.topic_id != TopicId::ZERO.0 || topic.name.is_none());
+    if uses_ids && version < 12 {
+        // Ids stand in the request since version 10, but only 12 serves them (KAFKA-14360).
+        return Err(ErrorCode::INVALID_REQUEST);
+    }
+    let named = topics.into_iter().map(|topic| match topic.name {
+        Some(name) if topic.topic_id == TopicId::ZERO.0 => Named::Name(name),
+        Some(_) | None => Named::Id(TopicId(topic.topic_id)),
+    });
+    Ok(Asked::These(named.collect()))
+}
+
+fn look_up(image: &MetadataImage, named: Named, creator: Option<&Rc<Shard>>) -> MetadataResponseTopic {
+    match named {
+        Named::Id(id) => match image.topic(id) {
+            Some(topic) => describe(topic),
+            None => missing(None, id, ErrorCode::UNKNOWN_TOPIC_ID),
+        },
+        Named::Name(name) => {
+            if let Some(topic) = image.topic_by_name(&name) {
+                return describe(topic);
+            }
+            let code = match validate_topic_name(&name) {
+                Err(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+                Ok(()) => {
+                    if let Some(shard) = creator {
+                        shard.auto_create_topic(&name);
+                    }
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                }
+            };
+            missing(Some(name), TopicId::ZERO, code)
+        }
+    }
+}
+
+fn missing(name: Option<String>, id: TopicId, code: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic {
+        error_code: code.0,
+        is_internal: name.as_deref().is_some_and(is_internal),
+        name,
+        topic_id: id.0,
+        topic_authorized_operations: NO_AUTHORIZED_OPERATIONS,
+        ..MetadataResponseTopic::default()
+    }
+}
+
+fn describe(topic: &Topic) -> MetadataResponseTopic {
+    let partitions = topic.numbered().map(|(index, state)| MetadataResponsePartition {
+        partition_index: index,
+        leader_id: state.leader.map_or(-1, |leader| leader.0),
+        leader_epoch: state.leader_epoch.0,
+        replica_nodes: state.replicas.iter().map(|node| node.0).collect(),
+        isr_nodes: state.isr.iter().map(|node| node.0).collect(),
+        ..MetadataResponsePartition::default()
+    });
+    MetadataResponseTopic {
+        name: Some(topic.name.to_string()),
+        topic_id: topic.id.0,
+        is_internal: is_internal(&topic.name),
+        partitions: partitions.collect(),
+        topic_authorized_operations: NO_AUTHORIZED_OPERATIONS,
+        ..MetadataResponseTopic::default()
+    }
+}

@@ -1,0 +1,101 @@
+//! Which handler serves which API, in which versions. What stands here is what ApiVersions tells clients.
+
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+use duramen_wire::ApiKey;
+
+use crate::kafka::call::{BadRequest, Call, Preamble};
+use crate::kafka::context::Context;
+use crate::kafka::handlers;
+use crate::net::connection::RequestFrame;
+use crate::net::replies::ReplySlot;
+
+/// Serves one request: answers its call now or keeps it until the answer is known.
+pub type Handler = fn(Call) -> Result<(), BadRequest>;
+
+/// One API that is served.
+pub struct Served {
+    pub key: ApiKey,
+    pub handler: Handler,
+}
+
+/// All APIs that are served, by key; each in every stable version of Kafka 4.3.
+pub const SERVED: &[Served] = &[
+    Served {
+        key: ApiKey::Produce,
+        handler: handlers::produce::handle,
+    },
+    Served {
+        key: ApiKey::Fetch,
+        handler: handlers::fetch::handle,
+    },
+    Served {
+        key: ApiKey::ListOffsets,
+        handler: handlers::list_offsets::handle,
+    },
+    Served {
+        key: ApiKey::Metadata,
+        handler: handlers::metadata::handle,
+    },
+    Served {
+        key: ApiKey::ApiVersions,
+        handler: handlers::api_versions::handle,
+    },
+    Served {
+        key: ApiKey::CreateTopics,
+        handler: handlers::create_topics::handle,
+    },
+    Served {
+        key: ApiKey::DeleteTopics,
+        handler: handlers::delete_topics::handle,
+    },
+    Served {
+        key: ApiKey::InitProducerId,
+        handler: handlers::init_producer_id::handle,
+    },
+    Served {
+        key: ApiKey::OffsetForLeaderEpoch,
+        handler: handlers::offset_for_leader_epoch::handle,
+    },
+    Served {
+        key: ApiKey::DescribeCluster,
+        handler: handlers::describe_cluster::handle,
+    },
+];
+
+impl Served {
+    /// The versions that are served.
+    #[must_use]
+    pub fn versions(&self) -> RangeInclusive<i16> {
+        self.key.versions()
+    }
+}
+
+/// Hands a request to its handler. A request that cannot be understood closes the connection, as Kafka does.
+pub fn dispatch(context: Rc<Context>, frame: RequestFrame, slot: ReplySlot) {
+    if let Err(error) = route(context, frame, slot) {
+        tracing::debug!(%error, "request refused; closing its connection");
+    }
+}
+
+fn route(context: Rc<Context>, frame: RequestFrame, slot: ReplySlot) -> Result<(), BadRequest> {
+    let RequestFrame { body, units } = frame;
+    let preamble = Preamble::read(&body)?;
+    let served = ApiKey::from_i16(preamble.api_key)
+        .and_then(|key| SERVED.iter().find(|served| served.key == key))
+        .ok_or(BadRequest::UnknownApi(preamble.api_key))?;
+    let key = served.key;
+    if served.versions().contains(&preamble.version) {
+        let call = Call::new(context, key, preamble, body, slot, units)?;
+        return (served.handler)(call);
+    }
+    if key == ApiKey::ApiVersions {
+        handlers::api_versions::refuse_version(Call::without_header(context, key, preamble, slot, units));
+        return Ok(());
+    }
+    Err(BadRequest::UnknownVersion {
+        key,
+        version: preamble.version,
+    })
+}

@@ -1,0 +1,38 @@
+//! The block that a person sees when the broker is ready.
+
+use std::io::Write;
+
+use super::start::Running;
+
+/// Prints it. A closed standard output is no reason to stop.
+pub(super) fn print(running: &Running) {
+    let shared = &running.shared;
+    let listeners: Vec<String> = shared
+        .listeners
+        .iter()
+        .map(|listener| format!("{}://{}", listener.name, listener.advertised))
+        .collect();
+    let directories: Vec<String> = shared
+        .directories
+        .iter()
+        .map(|directory| directory.path().display().to_string())
+        .collect();
+    let rows = [
+        ("cluster id", shared.cluster_id().to_owned()),
+        ("data", directories.join(", ")),
+        ("listeners", listeners.join(", ")),
+        ("cores", shared.cores.to_string()),
+        (
+            "acks=all",
+            "fdatasync before the answer, shared by all that wait for one partition".to_owned(),
+        ),
+    ];
+    let mut block = format!("duramen {}\n", env!("CARGO_PKG_VERSION"));
+    for (name, value) in rows {
+        block.push_str(&format!("  {name:<11}{value}\n"));
+    }
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(block.as_bytes()).and_then(|()| out.flush()) {
+        tracing::debug!(%error, "the start block cannot be printed");
+    }
+}

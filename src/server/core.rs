@@ -1,0 +1,97 @@
+//! The life of one core.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use crate::base::ids::ShardId;
+use crate::base::limits::REQUEST_MEMORY_BYTES_PER_CORE;
+use crate::kafka::context::Context;
+use crate::kafka::session;
+use crate::net::admission::MemoryUnits;
+use crate::net::listener::{Connections, accept_forever, sweep_idle};
+use crate::rt;
+use crate::rt::net::Listener;
+use crate::shard::directories::ClosedLog;
+use crate::shard::message::Message;
+use crate::shard::{CONTROLLER, Shard, ShardStart};
+
+use super::start::Shared;
+use super::{CoreEvent, ServeError};
+
+/// What a core begins with.
+pub(super) struct CoreStart {
+    pub shard: ShardId,
+    pub shared: Arc<Shared>,
+    pub endpoint: Option<rt::mesh::Endpoint<Message>>,
+    pub events: Sender<CoreEvent>,
+}
+
+/// Runs the core until it is told to stop and has closed its logs.
+pub(super) async fn run(start: CoreStart) {
+    let events = start.events.clone();
+    let event = match serve(start).await {
+        Ok(closed) => CoreEvent::Stopped(closed),
+        Err(error) => CoreEvent::Failed(error),
+    };
+    // The main thread hears this, or has gone and needs not.
+    drop(events.send(event));
+}
+
+async fn serve(start: CoreStart) -> Result<Vec<ClosedLog>, ServeError> {
+    let CoreStart {
+        shard: id,
+        shared,
+        endpoint,
+        events,
+    } = start;
+    let Some(endpoint) = endpoint else {
+        return Err(ServeError::Cores(std::io::ErrorKind::Other.into()));
+    };
+    let shard = Shard::new(ShardStart {
+        id,
+        cores: shared.cores,
+        config: Arc::clone(&shared.config),
+        endpoint: endpoint.attach(),
+        directories: shared.directories.clone(),
+    })?;
+    rt::task::spawn(Rc::clone(&shard).pump());
+    rt::task::spawn(Rc::clone(&shard.deadlines).run());
+    if id == CONTROLLER {
+        shard.start_controller(shared.endpoints()).await?;
+    }
+    let connections = Connections::default();
+    if shard.may_listen().await {
+        listen(&shard, &shared, &connections)?;
+        // The main thread hears this, or has gone and needs not.
+        drop(events.send(CoreEvent::Ready));
+        shard.told_to_stop().await;
+    }
+    connections.close_all();
+    Ok(shard.close().await)
+}
+
+fn listen(shard: &Rc<Shard>, shared: &Arc<Shared>, connections: &Connections) -> Result<(), ServeError> {
+    let memory = MemoryUnits::new(REQUEST_MEMORY_BYTES_PER_CORE);
+    for bound in &shared.listeners {
+        let listener = Listener::bind(bound.address).map_err(|source| ServeError::Listen {
+            listener: bound.name.clone(),
+            address: bound.address.to_string(),
+            source,
+        })?;
+        let context = Rc::new(Context {
+            shard: Rc::clone(shard),
+            config: Arc::clone(&shared.config),
+            listener: bound.name.clone(),
+            advertised: bound.advertised.clone(),
+        });
+        let memory = memory.clone();
+        rt::task::spawn(accept_forever(listener, connections.clone(), move |accepted| {
+            session::serve(Rc::clone(&context), memory.clone(), accepted)
+        }));
+    }
+    if let Some(idle_max) = shared.config.broker.sockets.idle_max {
+        rt::task::spawn_background(sweep_idle(connections.clone(), idle_max));
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Claims what a broker needs of the machine, and starts its cores.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::base::limits::{CORES_MAX, MESH_QUEUE_MESSAGES_MAX};
+use crate::config::Config;
+use crate::metadata::BrokerEndpoint;
+use crate::rt;
+use crate::rt::SocketAddr;
+use crate::rt::cores::CoreHandle;
+use crate::rt::mesh::Endpoint;
+use crate::shard::directories::ClosedLog;
+use crate::shard::message::Message;
+use crate::storage::LogDirectory;
+
+use super::core::{self, CoreStart};
+use super::{CoreEvent, ServeError};
+
+/// Kafka: `SecurityProtocol.PLAINTEXT`.
+const SECURITY_PROTOCOL_PLAINTEXT: i16 = 0;
+
+/// What all cores are told.
+pub(crate) struct Shared {
+    pub config: Arc<Config>,
+    pub cores: u16,
+    pub listeners: Vec<BoundListener>,
+    pub directories: Vec<LogDirectory>,
+}
+
+/// A listener whose port is known.
+pub(crate) struct BoundListener {
+    pub name: String,
+    pub address: SocketAddr,
+    pub advertised: crate::config::Endpoint,
+}
+
+/// Everything claimed, nothing started.
+pub(super) struct Prepared {
+    shared: Arc<Shared>,
+    endpoints: Vec<Endpoint<Message>>,
+}
+
+/// A broker with its cores started.
+pub(super) struct Running {
+    pub shared: Arc<Shared>,
+    pub endpoint: Endpoint<Message>,
+    _handles: Vec<CoreHandle<()>>,
+}
+
+impl Prepared {
+    pub(super) fn new(config: Arc<Config>) -> Result<Self, ServeError> {
+        let cores = core_count(&config)?;
+        let directories = open_directories(&config)?;
+        let shared = Arc::new(Shared {
+            cores,
+            listeners: claim_listeners(&config)?,
+            directories,
+            config,
+        });
+        let endpoints = rt::mesh::new(usize::from(cores) + 1, MESH_QUEUE_MESSAGES_MAX).map_err(ServeError::Cores)?;
+        Ok(Self { shared, endpoints })
+    }
+
+    pub(super) fn run(mut self, events: &Sender<CoreEvent>) -> Result<Running, ServeError> {
+        let Some(endpoint) = self.endpoints.pop() else {
+            return Err(ServeError::Cores(std::io::ErrorKind::Other.into()));
+        };
+        // Each core takes its own endpoint; a queue of one is how an owned value reaches a thread that is yet to start.
+        let handed: Arc<Vec<ArrayQueue<Endpoint<Message>>>> =
+            Arc::new(self.endpoints.into_iter().map(queue_of_one).collect());
+        let plans = rt::cores::plan(usize::from(self.shared.cores), None).map_err(ServeError::Cores)?;
+        let shared = Arc::clone(&self.shared);
+        let events = events.clone();
+        let handles = rt::cores::run(&plans, move |shard| {
+            let endpoint = handed.get(shard.index()).and_then(ArrayQueue::pop);
+            core::run(CoreStart {
+                shard,
+                shared: Arc::clone(&shared),
+                endpoint,
+                events: events.clone(),
+            })
+        });
+        Ok(Running {
+            shared: self.shared,
+            endpoint,
+            _handles: handles.map_err(ServeError::Cores)?,
+        })
+    }
+}
+
+fn queue_of_one<T>(value: T) -> ArrayQueue<T> {
+    let queue = ArrayQueue::new(1);
+    let full = queue.push(value).is_err();
+    crate::check!(!full);
+    queue
+}
+
+impl Running {
+    pub(super) fn cores(&self) -> usize {
+        usize::from(self.shared.cores)
+    }
+
+    /// Notes that all logs are closed: the next start need not look into them.
+    pub(super) fn mark_clean(&self, closed: &[ClosedLog]) {
+        for (place, directory) in self.shared.directories.iter().enumerate() {
+            let of_directory = closed.iter().filter(|log| log.directory == place);
+            let points = of_directory.map(|log| (&log.partition, log.recovery_point));
+            let noted = directory
+                .write_recovery_points(points)
+                .and_then(|()| directory.mark_clean_shutdown(-1));
+            if let Err(error) = noted {
+                tracing::warn!(directory = %directory.path().display(), %error, "a clean stop cannot be noted; the next start checks the logs");
+            }
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn cluster_id(&self) -> &str {
+        self.directories
+            .first()
+            .map_or("", |directory| &directory.properties().cluster_id)
+    }
+
+    /// Where clients reach this broker, for its registration.
+    pub(super) fn endpoints(&self) -> Vec<BrokerEndpoint> {
+        let endpoint = |listener: &BoundListener| BrokerEndpoint {
+            listener: listener.name.clone(),
+            host: listener.advertised.host.clone(),
+            port: listener.advertised.port,
+            security_protocol: SECURITY_PROTOCOL_PLAINTEXT,
+        };
+        self.listeners.iter().map(endpoint).collect()
+    }
+}
+
+fn core_count(config: &Config) -> Result<u16, ServeError> {
+    let available = rt::cores::available_cpus().map_err(ServeError::Cores)?.len();
+    let asked = config
+        .broker
+        .core_count
+        .unwrap_or_else(|| u16::try_from(available.clamp(1, CORES_MAX)).unwrap_or(1));
+    if usize::from(asked) > CORES_MAX {
+        return Err(ServeError::TooManyCores {
+            asked,
+            cores_max: CORES_MAX,
+        });
+    }
+    Ok(asked.max(1))
+}
+
+fn open_directories(config: &Config) -> Result<Vec<LogDirectory>, ServeError> {
+    let mut opened: Vec<LogDirectory> = Vec::new();
+    for path in &config.broker.log_directories {
+        let cluster_id = opened.first().map(|first| first.properties().cluster_id.as_str());
+        opened.push(LogDirectory::open(path.as_ref(), config.broker.node_id, cluster_id)?);
+    }
+    Ok(opened)
+}
+
+fn claim_listeners(config: &Config) -> Result<Vec<BoundListener>, ServeError> {
+    let mut bound = Vec::new();
+    for listener in &config.broker.listeners {
+        let name = &listener.name;
+        let wanted = listener.bind.to_string();
+        let resolved =
+            rt::host::resolve(&listener.bind.host, listener.bind.port).map_err(|source| ServeError::Resolve {
+                listener: name.clone(),
+                address: wanted.clone(),
+                source,
+            })?;
+        let address = rt::net::claim(resolved).map_err(|source| {
+            let (listener, address) = (name.clone(), wanted.clone());
+            if source.kind() == std::io::ErrorKind::AddrInUse {
+                ServeError::PortTaken { listener, address }
+            } else {
+                ServeError::Listen {
+                    listener,
+                    address,
+                    source,
+                }
+            }
+        })?;
+        let mut advertised = listener.advertised.clone();
+        if advertised.port == 0 {
+            advertised.port = address.port();
+        }
+        bound.push(BoundListener {
+            name: name.clone(),
+            address,
+            advertised,
+        });
+    }
+    Ok(bound)
+}

@@ -1,0 +1,151 @@
+//! The log directories as one core uses them: where a partition's log is, and its way in and out.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use crate::base::ids::{TopicId, TopicPartition};
+use crate::base::offset::Offset;
+use crate::log::Settings;
+use crate::rt;
+use crate::storage::{Log, LogDirectory, Report, Shutdown, StorageError};
+
+/// A log that was closed by a stop.
+pub struct ClosedLog {
+    /// Place of its directory among those of the configuration.
+    pub directory: usize,
+    pub partition: TopicPartition,
+    pub recovery_point: Offset,
+}
+
+/// The log directories, shared by all cores; which partition is where is known to the core that owns it.
+pub struct Directories {
+    all: Vec<LogDirectory>,
+    /// Partitions with files, by the place of their directory.
+    placed: RefCell<BTreeMap<TopicPartition, usize>>,
+}
+
+impl Directories {
+    /// Looks at which partitions have files in which directory.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn new(all: Vec<LogDirectory>) -> Result<Self, StorageError> {
+        let mut placed = BTreeMap::new();
+        for (place, directory) in all.iter().enumerate() {
+            for found in directory.partitions()? {
+                placed.insert(found.partition, place);
+            }
+        }
+        Ok(Self {
+            all,
+            placed: RefCell::new(placed),
+        })
+    }
+
+    /// The directories' ids, in the order of the configuration.
+    #[must_use]
+    pub fn ids(&self) -> Vec<[u8; 16]> {
+        self.all
+            .iter()
+            .filter_map(|directory| directory.properties().directory_id)
+            .collect()
+    }
+
+    /// Whether one of them was left in this way by the process before.
+    #[must_use]
+    pub fn were_left(&self, shutdown: Shutdown) -> bool {
+        self.all.iter().any(|directory| directory.shutdown() == shutdown)
+    }
+
+    /// Opens a partition's log, made new in the directory with the fewest partitions if it has none.
+    ///
+    /// # Errors
+    /// The directory is offline, or the log is damaged.
+    pub async fn open(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        settings: Settings,
+    ) -> Result<Log, StorageError> {
+        let place = self.place(partition);
+        let Some(directory) = self.all.get(place) else {
+            return Err(StorageError::Offline {
+                directory: std::path::PathBuf::new(),
+            });
+        };
+        directory.create_partition(partition, topic_id)?;
+        let request = directory.open_request(partition, settings, rt::time::wall());
+        let (log, report) = Log::open(directory.health(), request).await?;
+        report_recovery(partition, &report);
+        Ok(log)
+    }
+
+    fn place(&self, partition: &TopicPartition) -> usize {
+        let mut placed = self.placed.borrow_mut();
+        if let Some(place) = placed.get(partition) {
+            return *place;
+        }
+        let load = |place: &usize| placed.values().filter(|used| *used == place).count();
+        let place = if self.all.len() == 1 {
+            0
+        } else {
+            (0..self.all.len()).min_by_key(load).unwrap_or(0)
+        };
+        placed.insert(partition.clone(), place);
+        place
+    }
+
+    /// Takes a log's files away: their names at once, the bytes in the background.
+    pub fn delete(&self, log: &Log) {
+        let partition = log.partition().clone();
+        let place = self.placed.borrow_mut().remove(&partition);
+        let Some(directory) = place.and_then(|place| self.all.get(place)).cloned() else {
+            return;
+        };
+        log.release_files();
+        match directory.begin_deletion(&partition) {
+            Ok(path) => rt::task::spawn_background(async move {
+                if let Err(error) = directory.remove(&path) {
+                    tracing::warn!(%partition, %error, "files of a deleted partition are left; the next start removes them");
+                }
+            }),
+            Err(error) => tracing::error!(%partition, %error, "the files of a deleted partition cannot be taken away"),
+        }
+    }
+
+    /// Closes a log; `None` for one whose directory is offline, which the next start recovers.
+    pub async fn close(&self, log: &Log) -> Option<ClosedLog> {
+        let partition = log.partition().clone();
+        let directory = self.placed.borrow().get(&partition).copied()?;
+        match log.close().await {
+            Ok(recovery_point) => Some(ClosedLog {
+                directory,
+                partition,
+                recovery_point,
+            }),
+            Err(error) => {
+                tracing::error!(%partition, %error, "a log cannot be closed; the next start recovers it");
+                None
+            }
+        }
+    }
+}
+
+/// Says what recovery found, where it found anything but a log as it was left.
+fn report_recovery(partition: &TopicPartition, report: &Report) {
+    if let Some(cut) = &report.cut {
+        tracing::warn!(
+            %partition,
+            file = %cut.file.display(),
+            position = %cut.position,
+            offset = %cut.offset,
+            bytes = cut.bytes,
+            reason = ?cut.end,
+            segments_removed = report.segments_removed,
+            "the end of a log was half written and has been cut off"
+        );
+    }
+    if report.derived_torn > 0 {
+        tracing::info!(%partition, files = report.derived_torn, "derived files were missing or torn and have been made anew");
+    }
+}

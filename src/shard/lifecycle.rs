@@ -1,0 +1,209 @@
+//! Partitions come and go as metadata images say.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
+use crate::config::TopicConfig;
+use crate::metadata::{MetadataImage, Topic, TopicChange};
+use crate::partition::{Partition, Workspace};
+use crate::rt;
+use crate::rt::local::oneshot;
+use crate::shard::Shard;
+use crate::shard::calls::ReplyTo;
+use crate::shard::directories::ClosedLog;
+use crate::shard::message::ShardReply;
+
+/// Partitions of a core that are opened side by side: enough to keep a disk busy while each waits for it.
+const OPENING_MAX: usize = 8;
+
+/// Images that wait to be applied, in order.
+#[derive(Default)]
+pub(super) struct Images {
+    queue: RefCell<VecDeque<(Arc<MetadataImage>, ReplyTo)>>,
+    applying: Cell<bool>,
+}
+
+/// A partition that this core is to open.
+struct ToOpen {
+    id: TopicIdPartition,
+    name: TopicPartition,
+    config: TopicConfig,
+    leader_epoch: LeaderEpoch,
+}
+
+impl Shard {
+    /// Takes the next image. It is in force, and answered, when every partition of it that belongs here is open.
+    pub(super) fn take_image(self: &Rc<Self>, image: Arc<MetadataImage>, reply_to: ReplyTo) {
+        self.images.queue.borrow_mut().push_back((image, reply_to));
+        if !self.images.applying.replace(true) {
+            rt::task::spawn(Rc::clone(self).apply_images());
+        }
+    }
+
+    async fn apply_images(self: Rc<Self>) {
+        loop {
+            let next = self.images.queue.borrow_mut().pop_front();
+            let Some((image, reply_to)) = next else { break };
+            self.apply_image(&image).await;
+            self.image.replace(image);
+            self.reply(reply_to, ShardReply::ImageApplied);
+        }
+        self.images.applying.set(false);
+    }
+
+    async fn apply_image(self: &Rc<Self>, next: &Arc<MetadataImage>) {
+        let old = self.image();
+        let mut to_open = Vec::new();
+        for change in next.topics_changed_since(&old) {
+            match change {
+                TopicChange::Created(topic) => to_open.extend(self.owned_partitions(next, topic)),
+                TopicChange::Changed { new, .. } => {
+                    let owned = self.owned_partitions(next, new);
+                    to_open.extend(owned.into_iter().filter(|wanted| self.update(wanted)));
+                }
+                TopicChange::Deleted(topic) => self.remove_topic(topic),
+            }
+        }
+        for name in next.topic_configs_changed_since(&old) {
+            if let Some(topic) = next.topic_by_name(name) {
+                self.reconfigure(next, topic);
+            }
+        }
+        self.open_all(to_open).await;
+    }
+
+    fn owned_partitions(&self, image: &MetadataImage, topic: &Topic) -> Vec<ToOpen> {
+        let config = self.topic_config(image, topic);
+        let owned = topic.numbered().filter_map(|(partition, state)| {
+            let id = TopicIdPartition {
+                topic_id: topic.id,
+                partition,
+            };
+            (self.owner(id) == self.id && state.leader == Some(self.config.broker.node_id)).then(|| ToOpen {
+                id,
+                name: TopicPartition {
+                    topic: Arc::clone(&topic.name),
+                    partition,
+                },
+                config: config.clone(),
+                leader_epoch: state.leader_epoch,
+            })
+        });
+        owned.collect()
+    }
+
+    fn topic_config(&self, image: &MetadataImage, topic: &Topic) -> TopicConfig {
+        self.config.topic(image.topic_config(&topic.name)).unwrap_or_else(|error| {
+            // The controller checked them; a directory from elsewhere may hold settings that this broker refuses.
+            tracing::error!(topic = %topic.name, %error, "the settings of a topic cannot be used; the broker's defaults are");
+            self.config.broker.topic_defaults.clone()
+        })
+    }
+
+    /// Brings an open partition up to date; true for one that is not open.
+    fn update(&self, wanted: &ToOpen) -> bool {
+        match self.hosted(wanted.id) {
+            Some(partition) => {
+                partition.lead(wanted.leader_epoch);
+                false
+            }
+            None => true,
+        }
+    }
+
+    fn reconfigure(&self, image: &MetadataImage, topic: &Topic) {
+        let config = self.topic_config(image, topic);
+        for (partition, _) in topic.numbered() {
+            if let Some(partition) = self.hosted(TopicIdPartition {
+                topic_id: topic.id,
+                partition,
+            }) {
+                partition.configure(config.clone());
+            }
+        }
+    }
+
+    /// Opens partitions, a few at a time. One that cannot be opened is left out, and the others are served.
+    async fn open_all(self: &Rc<Self>, to_open: Vec<ToOpen>) {
+        let queue = Rc::new(RefCell::new(VecDeque::from(to_open)));
+        let workers = queue.borrow().len().min(OPENING_MAX);
+        let mut ends = Vec::with_capacity(workers);
+        for _ in 0..workers {
+            let (end, ended) = oneshot();
+            ends.push(ended);
+            let (shard, queue) = (Rc::clone(self), Rc::clone(&queue));
+            rt::task::spawn(async move {
+                loop {
+                    let next = queue.borrow_mut().pop_front();
+                    let Some(wanted) = next else { break };
+                    shard.open_one(wanted).await;
+                }
+                // Nobody waits any more when the core is stopping.
+                let _ = end.send(());
+            });
+        }
+        for ended in ends {
+            ended.await;
+        }
+    }
+
+    async fn open_one(&self, wanted: ToOpen) {
+        let ToOpen {
+            id,
+            name,
+            config,
+            leader_epoch,
+        } = wanted;
+        let settings = crate::partition::log_settings(&config);
+        let opened = match self.directories.open(&name, id.topic_id, settings).await {
+            Ok(log) => Partition::new(id, log, config, leader_epoch, Workspace::clone(&self.workspace)),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(partition) => {
+                self.hosted.borrow_mut().insert(id, Rc::new(partition));
+            }
+            Err(error) => {
+                tracing::error!(partition = %name, %error, "a partition cannot be opened; the others are served")
+            }
+        }
+    }
+
+    /// Takes the partitions of a deleted topic out of service and removes their files in the background.
+    fn remove_topic(self: &Rc<Self>, topic: &Topic) {
+        for (partition, _) in topic.numbered() {
+            let id = TopicIdPartition {
+                topic_id: topic.id,
+                partition,
+            };
+            let removed = self.hosted.borrow_mut().remove(&id);
+            if let Some(partition) = removed {
+                let woken = self.purgatory.borrow_mut().gone(id);
+                self.wake(woken);
+                self.directories.delete(partition.log());
+            }
+        }
+    }
+
+    /// Closes all logs, so that the next start need not look into them.
+    pub async fn close(&self) -> Vec<ClosedLog> {
+        let partitions: Vec<Rc<Partition>> = self
+            .hosted
+            .borrow_mut()
+            .drain()
+            .map(|(_, partition)| partition)
+            .collect();
+        let mut closed = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            closed.extend(self.directories.close(partition.log()).await);
+        }
+        let controller = self.controller.borrow_mut().take();
+        if let Some(controller) = controller {
+            closed.extend(self.directories.close(controller.log().log()).await);
+        }
+        closed
+    }
+}

@@ -1,0 +1,189 @@
+//! A core's first and last moments.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::base::ids::{ShardId, TopicId, TopicPartition};
+use crate::base::limits::EXPANDED_BYTES_MAX;
+use crate::config::Config;
+use crate::log::Settings;
+use crate::metadata::controller::{self, BrokerError, Registration};
+use crate::metadata::{BrokerEndpoint, MetadataImage};
+use crate::partition::log_settings;
+use crate::record::Decompressor;
+use crate::rt;
+use crate::rt::local::Event;
+use crate::rt::mesh::CoreEndpoint;
+use crate::shard::calls::Calls;
+use crate::shard::controller::MetadataController;
+use crate::shard::deadlines::Deadlines;
+use crate::shard::directories::Directories;
+use crate::shard::lifecycle::Images;
+use crate::shard::message::Message;
+use crate::shard::metadata_log::{MetadataLog, MetadataLogError};
+use crate::shard::producer_ids::ProducerIds;
+use crate::shard::purgatory::Purgatory;
+use crate::shard::{CONTROLLER, Shard};
+use crate::storage::{LogDirectory, Shutdown, StorageError};
+
+/// The topic of the metadata log (KIP-595).
+const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// What a core begins with.
+pub struct ShardStart {
+    pub id: ShardId,
+    pub cores: u16,
+    pub config: Arc<Config>,
+    pub endpoint: CoreEndpoint<Message>,
+    pub directories: Vec<LogDirectory>,
+}
+
+/// Why a core does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("the metadata log cannot be used: {0}; restore it from a copy, or start on an empty directory")]
+    Metadata(#[from] MetadataLogError),
+    #[error("this broker cannot serve this cluster: {0}")]
+    Broker(#[from] BrokerError),
+}
+
+impl Shard {
+    /// A core without partitions.
+    ///
+    /// # Errors
+    /// A log directory cannot be listed.
+    pub fn new(start: ShardStart) -> Result<Rc<Self>, StartError> {
+        let ShardStart {
+            id,
+            cores,
+            config,
+            endpoint,
+            directories,
+        } = start;
+        let cluster_id = directories
+            .first()
+            .map(|first| first.properties().cluster_id.clone())
+            .unwrap_or_default();
+        Ok(Rc::new(Self {
+            id,
+            cores,
+            config,
+            calls: Calls::default(),
+            deadlines: Rc::new(Deadlines::default()),
+            endpoint,
+            outboxes: RefCell::new((0..=cores).map(|_| VecDeque::new()).collect()),
+            retrying: Cell::new(false),
+            hosted: RefCell::new(HashMap::new()),
+            purgatory: RefCell::new(Purgatory::default()),
+            image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
+            directories: Directories::new(directories)?,
+            workspace: Rc::new(RefCell::new(Decompressor::new(EXPANDED_BYTES_MAX))),
+            producer_ids: RefCell::new(ProducerIds::default()),
+            images: Images::default(),
+            controller: RefCell::new(None),
+            may_listen: Cell::new(false),
+            stopping: Cell::new(false),
+            changed: Event::new(),
+        }))
+    }
+
+    /// On core 0: reads the metadata log, registers this broker, and has every core open its partitions. After it, all cores may
+    /// listen.
+    ///
+    /// # Errors
+    /// The metadata log cannot be read or written, or describes a cluster that this broker cannot serve.
+    pub async fn start_controller(self: &Rc<Self>, endpoints: Vec<BrokerEndpoint>) -> Result<(), StartError> {
+        let partition = TopicPartition {
+            topic: METADATA_TOPIC.into(),
+            partition: 0,
+        };
+        let log = self
+            .directories
+            .open(&partition, TopicId::METADATA, self.metadata_settings())
+            .await?;
+        let metadata_log = MetadataLog::new(log)?;
+        let mut image = MetadataImage::clone(&self.image());
+        metadata_log.load(&mut image)?;
+        let is_new = image.metadata_version() == 0;
+        let controller = Rc::new(MetadataController::new(metadata_log, image));
+        if is_new {
+            controller.commit(&controller::bootstrap()).await?;
+        }
+        self.register(&controller, endpoints).await?;
+        self.controller.replace(Some(Rc::clone(&controller)));
+        self.publish(controller.image()).await;
+        for core in (0..self.cores).map(ShardId).filter(|core| *core != CONTROLLER) {
+            self.post(core, Message::Listen);
+        }
+        self.allow_listening();
+        Ok(())
+    }
+
+    async fn register(
+        &self,
+        controller: &MetadataController,
+        endpoints: Vec<BrokerEndpoint>,
+    ) -> Result<(), StartError> {
+        let mut incarnation_id = [0; 16];
+        rt::random::fill(&mut incarnation_id);
+        let registration = Registration {
+            id: self.config.broker.node_id,
+            incarnation_id,
+            endpoints,
+            rack: self.config.broker.rack.clone(),
+            directories: self.directories.ids(),
+        };
+        let decision = controller::register_broker(&controller.image(), registration)?;
+        controller.commit(&decision.records).await?;
+        controller.set_broker_epoch(decision.response);
+        if self.directories.were_left(Shutdown::Unclean) {
+            let records = controller::begin_leader_epochs(&controller.image(), self.config.broker.node_id);
+            if !records.is_empty() {
+                controller.commit(&records).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata_settings(&self) -> Settings {
+        log_settings(&self.config.broker.topic_defaults)
+    }
+
+    /// The other cores may be reached: connections may come.
+    pub(super) fn allow_listening(&self) {
+        self.may_listen.set(true);
+        self.changed.notify();
+    }
+
+    /// Begins the stop of this core.
+    pub(super) fn begin_stop(&self) {
+        self.stopping.set(true);
+        self.changed.notify();
+    }
+
+    /// Waits until every core has its partitions open, or the core is told to stop before.
+    pub async fn may_listen(&self) -> bool {
+        loop {
+            let changed = self.changed.listen();
+            if self.may_listen.get() || self.stopping.get() {
+                return self.may_listen.get();
+            }
+            changed.await;
+        }
+    }
+
+    /// Waits until the core is told to stop.
+    pub async fn told_to_stop(&self) {
+        loop {
+            let changed = self.changed.listen();
+            if self.stopping.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
