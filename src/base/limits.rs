@@ -41,6 +41,13 @@ pub const PARTITIONS_PER_REQUEST_MAX: u32 = 10_000;
 /// Metadata records that one request may add: they are one batch (Kafka: `QuorumController.MAX_RECORDS_PER_USER_OP`).
 pub const METADATA_RECORDS_PER_REQUEST_MAX: usize = 10_000;
 
+/// Bytes of records that a compressed batch may expand to: 128 times the largest batch of a topic with default settings.
+pub const BATCH_EXPANDED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 500 us.
+pub const VALIDATION_STEP_BYTES: u64 = 128 * 1024;
+
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());
+const _: () = assert!(VALIDATION_STEP_BYTES < BATCH_EXPANDED_BYTES_MAX);
