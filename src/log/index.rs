@@ -114,11 +114,13 @@ pub fn judge_offset_index(
     }
 }
 
-/// Judges a time index by its size and its last entry (`TimeIndex.sanityCheck`).
+/// Judges a time index by its size and its last entry, for a segment of `log_bytes` bytes (`TimeIndex.sanityCheck`).
+///
+/// A segment that was closed has the largest of its timestamps there: an index without entries beside batches is torn.
 #[must_use]
-pub fn judge_time_index(file_bytes: u64, last: Option<TimeEntry>, base_offset: Offset) -> IndexState {
+pub fn judge_time_index(file_bytes: u64, last: Option<TimeEntry>, base_offset: Offset, log_bytes: u64) -> IndexState {
     let last_is_possible = match last {
-        None => file_bytes == 0,
+        None => file_bytes == 0 && log_bytes == 0,
         Some(entry) => entry.offset >= base_offset && entry.timestamp.0 >= 0,
     };
     if file_bytes.is_multiple_of(u64::from(TIME_ENTRY_BYTES)) && last_is_possible {

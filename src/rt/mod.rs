@@ -1,12 +1,13 @@
 //! The only door to the machine: executor, ring, sockets, files, timers, mesh, clock, randomness.
 //!
-//! One API, two bodies: `uring` is the machine; with the feature `sim`, `fs`, `task` and `time` come from the seeded model of a disk in
+//! One API, two bodies: `uring` is the machine; with the feature `sim`, `fs`, `random`, `task` and `time` come from the seeded model of a disk in
 //! `sim` instead.
 //!
 //! Handles belong to the core that made them (`!Send`); errors are [`std::io::Error`]. Dropping a future never frees
 //! memory that the kernel may still read or write.
 
 pub mod local;
+#[cfg(not(feature = "sim"))]
 pub mod random;
 #[cfg_attr(
     feature = "sim",
@@ -26,4 +27,4 @@ pub use uring::{fs, task, time};
 #[cfg(feature = "sim")]
 pub mod sim;
 #[cfg(feature = "sim")]
-pub use sim::{fs, task, time};
+pub use sim::{fs, random, task, time};

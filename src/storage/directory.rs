@@ -76,7 +76,7 @@ impl LogDirectory {
             path: path.to_owned(),
             source,
         };
-        fs::create_directory_all(path).map_err(unusable)?;
+        create_durably(path).map_err(unusable)?;
         let lock = fs::lock_directory(path).map_err(|source| {
             if source.kind() == std::io::ErrorKind::WouldBlock {
                 DirectoryError::InUse { path: path.to_owned() }
@@ -263,6 +263,23 @@ impl LogDirectory {
         let written = replace_file_now(path.clone(), text.as_bytes());
         written.map_err(|error| self.inner.health.fail("write", &path, &error))
     }
+}
+
+/// Makes a directory and those above it, with names that are on the disk.
+fn create_durably(path: &Path) -> std::io::Result<()> {
+    let mut made = Vec::new();
+    for above in path.ancestors().take_while(|above| !above.as_os_str().is_empty()) {
+        if fs::exists(above)? {
+            break;
+        }
+        made.push(above);
+    }
+    fs::create_directory_all(path)?;
+    for directory in made {
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        fs::sync_directory(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 /// Reads whose directory this is, or writes that it is ours.

@@ -163,9 +163,10 @@ impl Log {
     /// [`StorageError::Offline`].
     pub async fn checkpoint(&self) -> Result<Offset, StorageError> {
         let _turn = self.inner.durability.checkpointing.enter().await;
+        // Segments that are rolled from here on are not covered by this sync, and stay on the list.
+        let closing = self.inner.files.borrow().closing.clone();
         let recovery_point = self.log_end_offset();
         self.make_durable(recovery_point).await?;
-        let closing = self.inner.files.borrow().closing.clone();
         for segment in &closing {
             let path = self.path().join(file_name(segment.base_offset, FileKind::OffsetIndex));
             for file in &segment.derived {

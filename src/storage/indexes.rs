@@ -35,7 +35,7 @@ impl Indexes {
                 judge_offset_index(index.bytes, last_offset_entry, base_offset, log_bytes)
             }),
             time_state: time_index.as_ref().map_or(IndexState::Missing, |index| {
-                judge_time_index(index.bytes, last_time_entry, base_offset)
+                judge_time_index(index.bytes, last_time_entry, base_offset, log_bytes)
             }),
             last_offset_entry,
             last_time_entry,

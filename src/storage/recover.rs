@@ -41,7 +41,8 @@ impl Opening<'_> {
     ) -> Result<bool, StorageError> {
         let indexes = Indexes::read(&self.request.path, base_offset, length)?;
         let facts = SegmentFacts {
-            synced: self.synced_below(next_base),
+            // At a recovery point that is the end of a segment, its indexes may not be on the disk: it may have been rolled after.
+            synced: next_base.map_or(self.synced(Offset(i64::MAX)), |next| self.synced(next)),
             role: next_base.map_or(Role::Active, |_| Role::Closed),
             epochs: self.epochs_known,
             offset_index: indexes.offset_state,
@@ -77,13 +78,12 @@ impl Opening<'_> {
         self.log_end_offset = next_base.unwrap_or(base_offset);
     }
 
-    /// Whether everything below `offset`, or everything at all, was on the disk when the broker stopped.
-    fn synced_below(&self, offset: Option<Offset>) -> Synced {
-        let is_synced = match self.request.shutdown {
-            Shutdown::Clean => true,
-            Shutdown::Unclean => offset.is_some_and(|offset| offset <= self.request.recovery_point),
-        };
-        if is_synced { Synced::Wholly } else { Synced::Partly }
+    /// Whether the record at `offset` was on the disk when the broker stopped.
+    fn synced(&self, offset: Offset) -> Synced {
+        match self.request.shutdown {
+            Shutdown::Unclean if offset >= self.request.recovery_point => Synced::Partly,
+            Shutdown::Clean | Shutdown::Unclean => Synced::Wholly,
+        }
     }
 
     /// Walks over a segment, from what its indexes know or from its front; says whether the segments after it stay.
@@ -140,7 +140,7 @@ impl Opening<'_> {
         length: u64,
     ) -> Result<(), StorageError> {
         let (position, offset) = (rebuild.position(), rebuild.next_offset());
-        match verdict_for(end, self.synced_below(Some(offset.next()))) {
+        match verdict_for(end, self.synced(offset)) {
             Verdict::Keep => Ok(()),
             Verdict::Quarantine => Err(StorageError::Damaged {
                 path: path.to_owned(),

@@ -17,7 +17,7 @@
 //!
 //! **A crash** happens at a chosen operation: the image is taken there, and what the program does afterwards is for nothing.
 //!
-//! Not modelled: sectors that change by themselves, reads that fail, syncs that lie.
+//! Not modelled: sectors that change by themselves, reads that fail.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -46,6 +46,10 @@ pub struct Faults {
     pub fail_sync: Option<u64>,
     /// Bytes that fit the disk, over all writes.
     pub full_after_bytes: Option<u64>,
+    /// Syncs of files say yes and do nothing: a disk that lies, to try tests with.
+    pub data_syncs_lie: bool,
+    /// So do syncs of directories.
+    pub name_syncs_lie: bool,
 }
 
 /// One change of a file since its last sync.
@@ -280,6 +284,9 @@ impl Disk {
 
     pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
         self.count_sync()?;
+        if self.faults.name_syncs_lie {
+            return Ok(());
+        }
         for change in self.name_changes.remove(path).unwrap_or_default() {
             apply_name_change(&mut self.durable, &change);
         }
@@ -336,6 +343,9 @@ impl Disk {
     /// Ends a sync that covers the changes with numbers below `covered`.
     pub(super) fn sync(&mut self, inode: &SharedInode, covered: u64) -> io::Result<()> {
         let counted = self.count_sync();
+        if self.faults.data_syncs_lie {
+            return counted;
+        }
         let mut inode = look_into(inode);
         let count = usize::try_from(covered.saturating_sub(inode.first_change)).unwrap_or(0);
         let count = count.min(inode.changes.len());

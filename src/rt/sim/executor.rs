@@ -17,6 +17,7 @@ const POLLS_MAX: u64 = 1_000_000;
 
 const SALT_TASKS: u64 = 1;
 const SALT_DISK: u64 = 2;
+const SALT_PROGRAM: u64 = 3;
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -39,6 +40,8 @@ pub struct Outcome<T> {
 
 pub(super) struct Core {
     pub(super) disk: RefCell<Disk>,
+    /// What the program draws.
+    pub(super) random: RefCell<Random>,
     now: Cell<u64>,
     timers: RefCell<BTreeMap<(u64, u64), Waker>>,
     next_timer: Cell<u64>,
@@ -101,6 +104,7 @@ impl Simulation {
     pub fn new(seed: u64, image: &Image, faults: Faults) -> Self {
         let core = Core {
             disk: RefCell::new(Disk::new(image, faults, Random::salted(seed, SALT_DISK))),
+            random: RefCell::new(Random::salted(seed, SALT_PROGRAM)),
             now: Cell::new(1_000_000_000),
             timers: RefCell::default(),
             next_timer: Cell::new(0),

@@ -7,7 +7,7 @@
 mod disk;
 mod executor;
 pub mod fs;
-mod random;
+pub mod random;
 pub mod task;
 pub mod time;
 

@@ -1,5 +1,21 @@
 //! Numbers from a seed (splitmix64): the same on every machine and in every version.
 
+use super::executor::Core;
+
+/// Fills `bytes` from the seed of the simulation that runs on this thread.
+pub fn fill(bytes: &mut [u8]) {
+    for chunk in bytes.chunks_mut(8) {
+        let number = u64().to_le_bytes();
+        chunk.copy_from_slice(&number[..chunk.len()]);
+    }
+}
+
+/// One number from the seed of the simulation that runs on this thread.
+#[must_use]
+pub fn u64() -> u64 {
+    Core::current().random.borrow_mut().draw()
+}
+
 /// A stream of numbers that follows from its seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);

@@ -1,0 +1,141 @@
+//! What was written and what was acknowledged, and the comparison with a log that was opened again.
+
+use std::collections::BTreeMap;
+
+use duramen::base::ids::LeaderEpoch;
+use duramen::base::offset::Offset;
+use duramen::base::time::TimestampMs;
+use duramen::log::ReadRequest;
+use duramen::log::read::FirstBatch;
+use duramen::record::{BatchView, Batches, Decompressor};
+use duramen::rt::sim::Random;
+use duramen::storage::Log;
+
+use crate::model::Producers;
+
+/// Everything that one log was told, over all its rounds.
+#[derive(Default)]
+pub struct Shadow {
+    /// Batches as they were written, by base offset; those that a crash took are removed when that is seen.
+    pub written: BTreeMap<i64, Vec<u8>>,
+    /// Everything below was acknowledged.
+    pub acknowledged: i64,
+}
+
+impl Shadow {
+    pub fn end(&self) -> i64 {
+        self.written.last_key_value().map_or(0, |(_, bytes)| next_offset(bytes))
+    }
+
+    /// Holds a log that was just opened against what was written, and forgets what it lost with right.
+    pub fn compare(&mut self, log: &Log, random: &mut Random) {
+        let found = read_everything(log, 1 + u32::try_from(random.below(20_000)).expect("small"));
+        let mut offset = 0;
+        let mut producers = Producers::default();
+        for (base, bytes) in &found {
+            assert_eq!(*base, offset, "offsets are dense");
+            let written = self.written.get(base);
+            assert_eq!(written, Some(bytes), "what stands at {base} is what was written there");
+            offset = next_offset(bytes);
+            producers.note(view(bytes).header());
+        }
+        assert_eq!(log.log_end_offset().0, offset, "the log ends after its last batch");
+        assert!(
+            offset >= self.acknowledged,
+            "{} was acknowledged, the log ends at {offset}",
+            self.acknowledged
+        );
+        assert_eq!(log.durable_end_offset().0, offset, "what a log opens with is durable");
+        assert_eq!(Producers::of(log), producers, "producers are what the batches tell");
+        compare_epochs(log, &found);
+        look_up(log, &found, random);
+        self.written = found;
+        self.acknowledged = offset;
+    }
+}
+
+pub fn view(bytes: &[u8]) -> BatchView<'_> {
+    BatchView::parse_only(bytes).expect("a batch")
+}
+
+fn next_offset(bytes: &[u8]) -> i64 {
+    view(bytes).header().next_offset().0
+}
+
+fn request(offset: i64, bytes_max: u32) -> ReadRequest {
+    ReadRequest {
+        offset: Offset(offset),
+        upper: Offset(i64::MAX),
+        bytes_max,
+        first_batch: FirstBatch::Whole,
+    }
+}
+
+/// All batches, read one range after another as a consumer does.
+fn read_everything(log: &Log, bytes_max: u32) -> BTreeMap<i64, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut offset = log.log_start_offset();
+    while offset < log.log_end_offset() {
+        let read = log.read(&request(offset.0, bytes_max)).expect("the disk works");
+        let range = read.expect("the offset is in the log").expect("there is a batch");
+        for batch in Batches::new(&range.read().expect("the disk works")) {
+            let batch = batch.expect("a batch");
+            batch.check_crc().expect("a whole batch");
+            found.insert(batch.header().base_offset.0, batch.bytes().to_vec());
+        }
+        assert!(range.next_offset > offset, "reading goes on");
+        offset = range.next_offset;
+    }
+    found
+}
+
+/// The epochs that the batches tell are known with the offsets that they begin at.
+fn compare_epochs(log: &Log, found: &BTreeMap<i64, Vec<u8>>) {
+    let mut latest = LeaderEpoch(-1);
+    for (base, bytes) in found {
+        let epoch = view(bytes).header().leader_epoch;
+        if epoch > latest {
+            latest = epoch;
+            log.with_state(|state| {
+                assert_eq!(
+                    state.epochs().epoch_of(Offset(*base)),
+                    Some(epoch),
+                    "the epoch at {base}"
+                );
+                let before = state.epochs().epoch_of(Offset(base - 1));
+                assert!(before.is_none_or(|before| before < epoch), "the epoch before {base}");
+            });
+        }
+    }
+}
+
+/// Random offsets and timestamps are found where a look at every batch finds them.
+fn look_up(log: &Log, found: &BTreeMap<i64, Vec<u8>>, random: &mut Random) {
+    let end = log.log_end_offset().0;
+    let mut decompressor = Decompressor::new(1 << 20);
+    for _ in 0..4 {
+        let offset = random.below(u64::try_from(end).expect("not negative")).cast_signed();
+        let expected = found.range(..=offset).next_back().map(|(base, _)| *base);
+        let read = log
+            .read(&request(offset, 1))
+            .expect("the disk works")
+            .expect("in the log");
+        let base = read.map(|range| view(&range.read().expect("the disk works")).header().base_offset.0);
+        assert_eq!(base, expected, "the batch of offset {offset}");
+
+        let timestamp = TimestampMs(random.below(3000).cast_signed());
+        let hit = log
+            .offset_for_timestamp(timestamp, &mut decompressor)
+            .expect("the disk works");
+        assert_eq!(hit.map(|hit| hit.offset.0), first_at(found, timestamp), "{timestamp:?}");
+    }
+}
+
+fn first_at(found: &BTreeMap<i64, Vec<u8>>, timestamp: TimestampMs) -> Option<i64> {
+    let mut decompressor = Decompressor::new(1 << 20);
+    found.values().find_map(|bytes| {
+        let mut records = view(bytes).records(&mut decompressor).expect("records");
+        let hit = records.find(|record| record.as_ref().expect("a record").timestamp >= timestamp);
+        hit.map(|record| record.expect("a record").offset.0)
+    })
+}
