@@ -50,6 +50,12 @@ impl Endpoint {
     pub fn is_every_interface(&self) -> bool {
         matches!(self.host.as_str(), "" | "0.0.0.0" | "::")
     }
+
+    /// Whether the two cannot be bound to one port. "Every interface" is one of IPv4 or one of IPv6.
+    fn overlaps(&self, other: &Self) -> bool {
+        let same_family = self.host.contains(':') == other.host.contains(':');
+        self.host == other.host || (same_family && (self.is_every_interface() || other.is_every_interface()))
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -178,7 +184,7 @@ impl Reader<'_> {
         for (index, (name, endpoint)) in bound.iter().enumerate() {
             let same_port = |other: &&(String, Endpoint)| other.1.port == endpoint.port && endpoint.port != 0;
             for (other_name, other) in bound[index + 1..].iter().filter(same_port) {
-                if other.host == endpoint.host || other.is_every_interface() || endpoint.is_every_interface() {
+                if other.overlaps(endpoint) {
                     let problem = format!(
                         "{name} and {other_name} both want port {}: give one another port",
                         endpoint.port

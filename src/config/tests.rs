@@ -169,7 +169,7 @@ fn errors_say_where_what_and_what_to_do() {
 #[test]
 fn listeners_and_what_is_advertised() {
     let map = "listener.security.protocol.map=A:PLAINTEXT,B:PLAINTEXT,PLAINTEXT:PLAINTEXT\nlisteners=";
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("PLAINTEXT://:9092", &["PLAINTEXT :9092 host.example:9092"]),
         ("plaintext://[::]:0", &["PLAINTEXT [::]:0 host.example:0"]),
         ("PLAINTEXT://[::1]:9092", &["PLAINTEXT [::1]:9092 [::1]:9092"]),
@@ -177,6 +177,10 @@ fn listeners_and_what_is_advertised() {
         (
             "A://10.0.0.1:1,B://10.0.0.2:1",
             &["A 10.0.0.1:1 10.0.0.1:1", "B 10.0.0.2:1 10.0.0.2:1"],
+        ),
+        (
+            "A://0.0.0.0:1,B://[::]:1",
+            &["A 0.0.0.0:1 host.example:1", "B [::]:1 host.example:1"],
         ),
         (
             "A://:1,B://:2\nadvertised.listeners=B://out:5",
