@@ -106,7 +106,9 @@ impl Shard {
                     answer.result = Err(AppendError::Offline);
                 }
                 pending.waiting.set(pending.waiting.get() - 1);
-                if let (0, Some(origin)) = (pending.waiting.get(), pending.origin.take()) {
+                if pending.waiting.get() == 0
+                    && let Some(origin) = pending.origin.take()
+                {
                     shard.answer(origin, ShardReply::Append(pending.answers.take()));
                 }
             });
