@@ -31,6 +31,10 @@ const WATCH_INTERVAL_BRIEF: Duration = Duration::from_millis(1);
 /// A stop that takes longer is given up: what is not closed is recovered at the next start.
 const STOP_MAX: Duration = Duration::from_secs(20);
 
+/// While partitions are opened, systemd is told so at this interval, and to wait for longer than until the next time.
+const STARTING_TOLD_INTERVAL: Duration = Duration::from_secs(10);
+const STARTING_EXTENSION_MICROS: u32 = 60_000_000;
+
 /// What a core tells the main thread.
 pub(crate) enum CoreEvent {
     /// Its partitions are open and its listeners answer.
@@ -61,6 +65,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
 fn run_until_end(running: &Running, signals: &Signals, from_cores: &Receiver<CoreEvent>) -> Result<(), ServeError> {
     let mut starting = running.cores();
     let mut announced = false;
+    let mut told = rt::time::now();
     loop {
         let interval = if starting > 0 {
             WATCH_INTERVAL_BRIEF
@@ -70,6 +75,10 @@ fn run_until_end(running: &Running, signals: &Signals, from_cores: &Receiver<Cor
         if let Some(signal) = signals.wait(interval) {
             tracing::info!(?signal, "stopping");
             return Ok(());
+        }
+        if starting > 0 && rt::time::now().since(told) >= STARTING_TOLD_INTERVAL {
+            told = rt::time::now();
+            tell_starting(running.cores() - starting, running.cores());
         }
         for event in from_cores.try_iter() {
             match event {
@@ -125,6 +134,16 @@ fn stop(running: &Running, from_cores: &Receiver<CoreEvent>) {
     if !failed {
         running.mark_clean(&closed);
     }
+}
+
+/// Recovery takes as long as the logs are large: systemd must not take it for a start that hangs.
+fn tell_starting(ready: usize, cores: usize) {
+    let status = format!("opening partitions, recovering what a crash has left: {ready} of {cores} cores are ready");
+    tracing::info!("{status}");
+    tell_systemd(&[
+        NotifyState::ExtendTimeoutUsec(STARTING_EXTENSION_MICROS),
+        NotifyState::Status(&status),
+    ]);
 }
 
 /// Tells systemd, where it started this process and asked to be told.

@@ -80,7 +80,7 @@ fn a_file_of_apache_kafka() {
         config.notices,
         [
             "accepted keys of Kafka not in effect yet: controller.quorum.bootstrap.servers, log.retention.hours; \
-             without meaning here: num.network.threads",
+             without meaning here: num.network.threads, socket.send.buffer.bytes",
             "the controller is inside this process: its listener CONTROLLER is accepted and not bound",
         ]
     );

@@ -24,9 +24,9 @@ properties! {
         "addresses to listen on, NAME://HOST:PORT separated by commas; an empty host is every interface, port 0 any free one";
     "max.connection.creation.rate", Int, "2147483647", AtLeast(0), Cluster, Later:
         "new connections a second";
-    "max.connections", Int, "2147483647", AtLeast(0), Cluster, Used:
+    "max.connections", Int, "2147483647", AtLeast(0), Cluster, Later:
         "connections of this broker at one time; further ones are closed at once";
-    "max.connections.per.ip", Int, "2147483647", AtLeast(0), Cluster, Used:
+    "max.connections.per.ip", Int, "2147483647", AtLeast(0), Cluster, Later:
         "connections from one address at one time; further ones are closed at once";
     "max.connections.per.ip.overrides", Text, "", Any, Cluster, Later:
         "other limits for some addresses, HOST:COUNT separated by commas";
@@ -38,19 +38,19 @@ properties! {
     "num.network.threads", Int, "3", AtLeast(1), Cluster, Without;
     "queued.max.request.bytes", Long, "-1", Any, Start, Later:
         "bytes of all requests that may be in work at one time";
-    "queued.max.requests", Int, "500", AtLeast(1), Start, Used:
-        "requests of all connections that may be in work at one time; beyond that, sockets are not read";
+    "queued.max.requests", Int, "500", AtLeast(1), Start, Without:
+        "requests that may be in work at one time; here the memory that requests may take is bounded instead";
     "request.timeout.ms", Int, "30000", Any, Start, Later:
         "how long a request to another broker may take";
     "socket.connection.setup.timeout.max.ms", Long, "30000", Any, Start, Without;
     "socket.connection.setup.timeout.ms", Long, "10000", Any, Start, Without;
-    "socket.listen.backlog.size", Int, "50", AtLeast(1), Start, Used:
-        "connections that may wait to be accepted, for each listener";
-    "socket.receive.buffer.bytes", Int, "102400", Any, Start, Used:
-        "SO_RCVBUF of client sockets; -1 leaves it to the system";
+    "socket.listen.backlog.size", Int, "50", AtLeast(1), Start, Without:
+        "connections that may wait to be accepted; here always 4096, or what net.core.somaxconn allows";
+    "socket.receive.buffer.bytes", Int, "102400", Any, Start, Without:
+        "SO_RCVBUF of client sockets; here the system sizes it to the connection";
     "socket.request.max.bytes", Int, "104857600", AtLeast(1), Start, Used:
         "largest request that is read; a client that sends a larger one is disconnected";
-    "socket.send.buffer.bytes", Int, "102400", Any, Start, Used:
-        "SO_SNDBUF of client sockets; -1 leaves it to the system";
+    "socket.send.buffer.bytes", Int, "102400", Any, Start, Without:
+        "SO_SNDBUF of client sockets; here the system sizes it to the connection";
     "unstable.api.versions.enable", Bool, "false", Any, Start, Without, internal;
 }

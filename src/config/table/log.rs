@@ -86,6 +86,6 @@ properties! {
         "largest record batch";
     "num.recovery.threads.per.data.dir", Int, "2", AtLeast(1), Cluster, Without;
     "producer.id.expiration.check.interval.ms", Int, "600000", AtLeast(1), Start, Without, internal;
-    "producer.id.expiration.ms", Int, "86400000", AtLeast(1), Cluster, Used:
+    "producer.id.expiration.ms", Int, "86400000", AtLeast(1), Cluster, Later:
         "a producer id that wrote nothing for so long is forgotten";
 }
