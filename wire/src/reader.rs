@@ -14,6 +14,16 @@ pub struct Reader<'a> {
     frame: &'a Bytes,
     position: usize,
     budget: usize,
+    /// Where values come from instead of the frame, in tests that need messages full of random values.
+    #[cfg(test)]
+    pub(crate) invention: Option<crate::tests::Invention>,
+}
+
+/// Whether a value may be null.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Null {
+    Allowed,
+    Refused,
 }
 
 macro_rules! fixed {
@@ -31,6 +41,8 @@ impl<'a> Reader<'a> {
             frame,
             position: 0,
             budget,
+            #[cfg(test)]
+            invention: None,
         }
     }
 
@@ -81,55 +93,44 @@ impl<'a> Reader<'a> {
 
     /// A string; what is not UTF-8 is replaced, as Kafka does.
     pub fn string(&mut self, flexible: bool) -> Result<String, DecodeError> {
-        self.nullable_string(flexible)?.ok_or(DecodeError::UnexpectedNull)
+        let bytes = self.string_bytes(flexible, Null::Refused)?;
+        self.owned(bytes.unwrap_or_default())
     }
 
     pub fn nullable_string(&mut self, flexible: bool) -> Result<Option<String>, DecodeError> {
-        let Some(bytes) = self.string_bytes(flexible)? else {
-            return Ok(None);
-        };
-        self.reserve(bytes.len())?;
-        Ok(Some(String::from_utf8_lossy(bytes).into_owned()))
+        let bytes = self.string_bytes(flexible, Null::Allowed)?;
+        bytes.map(|bytes| self.owned(bytes)).transpose()
     }
 
     /// A string in place, which must be UTF-8.
     pub fn borrowed_string(&mut self, flexible: bool) -> Result<&'a str, DecodeError> {
-        self.nullable_borrowed_string(flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        let bytes = self.string_bytes(flexible, Null::Refused)?;
+        utf8(bytes.unwrap_or_default())
     }
 
     pub fn nullable_borrowed_string(&mut self, flexible: bool) -> Result<Option<&'a str>, DecodeError> {
-        let Some(bytes) = self.string_bytes(flexible)? else {
-            return Ok(None);
-        };
-        std::str::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| DecodeError::InvalidString)
+        self.string_bytes(flexible, Null::Allowed)?.map(utf8).transpose()
     }
 
     /// Bytes as a slice of the frame, which they keep in memory.
     pub fn bytes(&mut self, flexible: bool) -> Result<Bytes, DecodeError> {
-        self.nullable_bytes(flexible)?.ok_or(DecodeError::UnexpectedNull)
+        let bytes = self.borrowed_bytes(flexible)?;
+        Ok(self.shared(bytes))
     }
 
     pub fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
         let bytes = self.nullable_borrowed_bytes(flexible)?;
-        Ok(bytes.map(|bytes| {
-            if bytes.is_empty() {
-                Bytes::new()
-            } else {
-                self.frame.slice_ref(bytes)
-            }
-        }))
+        Ok(bytes.map(|bytes| self.shared(bytes)))
     }
 
     pub fn borrowed_bytes(&mut self, flexible: bool) -> Result<&'a [u8], DecodeError> {
-        self.nullable_borrowed_bytes(flexible)?
-            .ok_or(DecodeError::UnexpectedNull)
+        let length = self.length(Prefix::of_bytes(flexible), Null::Refused)?;
+        self.take(length.unwrap_or_default())
     }
 
     pub fn nullable_borrowed_bytes(&mut self, flexible: bool) -> Result<Option<&'a [u8]>, DecodeError> {
-        self.length(flexible)?.map(|length| self.take(length)).transpose()
+        let length = self.length(Prefix::of_bytes(flexible), Null::Allowed)?;
+        length.map(|length| self.take(length)).transpose()
     }
 
     pub fn records(&mut self, flexible: bool) -> Result<Records, DecodeError> {
@@ -147,28 +148,18 @@ impl<'a> Reader<'a> {
         bytes_min: usize,
         element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        self.nullable_array(flexible, bytes_min, element)?
-            .ok_or(DecodeError::UnexpectedNull)
+        let count = self.length(Prefix::of_bytes(flexible), Null::Refused)?;
+        self.elements(count.unwrap_or_default(), bytes_min, element)
     }
 
     pub fn nullable_array<T>(
         &mut self,
         flexible: bool,
         bytes_min: usize,
-        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+        element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let Some(count) = self.length(flexible)? else {
-            return Ok(None);
-        };
-        if count > self.remaining() / bytes_min.max(1) {
-            return Err(DecodeError::InvalidLength);
-        }
-        self.reserve(count.saturating_mul(size_of::<T>()))?;
-        let mut elements = Vec::with_capacity(count);
-        for _ in 0..count {
-            elements.push(element(self)?);
-        }
-        Ok(Some(elements))
+        let count = self.length(Prefix::of_bytes(flexible), Null::Allowed)?;
+        count.map(|count| self.elements(count, bytes_min, element)).transpose()
     }
 
     /// An array of structures.
@@ -193,6 +184,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The same as a tagged field: behind a varint that is 0 for null.
+    pub fn tagged_nullable_struct<T: Message>(&mut self, version: i16) -> Result<Option<T>, DecodeError> {
+        if self.unsigned_varint()? == 0 {
+            Ok(None)
+        } else {
+            T::decode(self, version).map(Some)
+        }
+    }
+
     /// Refuses null where the version does not allow it.
     pub fn null_if<T>(allowed: bool, value: Option<T>) -> Result<Option<T>, DecodeError> {
         if allowed || value.is_some() {
@@ -208,6 +208,10 @@ impl<'a> Reader<'a> {
         &mut self,
         mut known: impl FnMut(&mut Self, u32) -> Result<bool, DecodeError>,
     ) -> Result<(), DecodeError> {
+        #[cfg(test)]
+        if self.invention.is_some() {
+            return crate::tests::Invention::tags(self, known);
+        }
         for _ in 0..self.unsigned_varint()? {
             let tag = self.unsigned_varint()?;
             let size = to_usize(self.unsigned_varint()?);
@@ -230,24 +234,59 @@ impl<'a> Reader<'a> {
         self.tags(|_, _| Ok(false))
     }
 
-    fn string_bytes(&mut self, flexible: bool) -> Result<Option<&'a [u8]>, DecodeError> {
-        let length = if flexible {
-            self.length(true)?
-        } else {
-            usize::try_from(self.int16()?).ok()
-        };
+    fn string_bytes(&mut self, flexible: bool, null: Null) -> Result<Option<&'a [u8]>, DecodeError> {
+        let prefix = if flexible { Prefix::Varint } else { Prefix::Int16 };
+        let length = self.length(prefix, null)?;
         if length.is_some_and(|length| length > STRING_BYTES_MAX) {
             return Err(DecodeError::InvalidLength);
         }
         length.map(|length| self.take(length)).transpose()
     }
 
-    /// A length of bytes or of an array; `None` for null.
-    fn length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
-        if flexible {
-            Ok(self.unsigned_varint()?.checked_sub(1).map(to_usize))
+    fn elements<T>(
+        &mut self,
+        count: usize,
+        bytes_min: usize,
+        mut element: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        if count > self.remaining() / bytes_min.max(1) {
+            return Err(DecodeError::InvalidLength);
+        }
+        self.reserve(count.saturating_mul(size_of::<T>()))?;
+        let mut elements = Vec::with_capacity(count);
+        for _ in 0..count {
+            elements.push(element(self)?);
+        }
+        Ok(elements)
+    }
+
+    /// A length, of bytes or of elements. `None` is null, if that is allowed.
+    fn length(&mut self, prefix: Prefix, null: Null) -> Result<Option<usize>, DecodeError> {
+        #[cfg(test)]
+        if let Some(invention) = &mut self.invention {
+            return Ok(invention.length(null));
+        }
+        let length = match prefix {
+            Prefix::Varint => self.unsigned_varint()?.checked_sub(1).map(to_usize),
+            Prefix::Int16 => usize::try_from(self.int16()?).ok(),
+            Prefix::Int32 => usize::try_from(self.int32()?).ok(),
+        };
+        match null {
+            Null::Refused if length.is_none() => Err(DecodeError::UnexpectedNull),
+            Null::Allowed | Null::Refused => Ok(length),
+        }
+    }
+
+    fn owned(&mut self, bytes: &[u8]) -> Result<String, DecodeError> {
+        self.reserve(bytes.len())?;
+        Ok(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    fn shared(&self, bytes: &[u8]) -> Bytes {
+        if bytes.is_empty() {
+            Bytes::new()
         } else {
-            Ok(usize::try_from(self.int32()?).ok())
+            self.frame.slice_ref(bytes)
         }
     }
 
@@ -257,6 +296,10 @@ impl<'a> Reader<'a> {
     }
 
     fn array_of<const SIZE: usize>(&mut self) -> Result<[u8; SIZE], DecodeError> {
+        #[cfg(test)]
+        if let Some(invention) = &mut self.invention {
+            return Ok(invention.bytes());
+        }
         let bytes = self.left().first_chunk().ok_or(DecodeError::Truncated)?;
         self.position = self.position.saturating_add(SIZE);
         Ok(*bytes)
@@ -275,6 +318,26 @@ impl<'a> Reader<'a> {
 
 /// Longest string, in bytes, whatever the width of its length field.
 pub(crate) const STRING_BYTES_MAX: usize = 0x7fff;
+
+/// How a length stands in front of what it measures.
+#[derive(Clone, Copy)]
+enum Prefix {
+    /// Of length + 1; 0 is null.
+    Varint,
+    /// A negative one is null.
+    Int16,
+    Int32,
+}
+
+impl Prefix {
+    fn of_bytes(flexible: bool) -> Self {
+        if flexible { Self::Varint } else { Self::Int32 }
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(bytes).map_err(|_| DecodeError::InvalidString)
+}
 
 fn to_usize(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)

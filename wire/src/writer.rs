@@ -225,6 +225,12 @@ impl Writer {
         value.map_or(Ok(()), |value| value.encode(self, version))
     }
 
+    /// The same as a tagged field: behind a varint, 1, or 0 for null.
+    pub fn tagged_nullable_struct<T: Message>(&mut self, value: Option<&T>, version: i16) -> Result<(), EncodeError> {
+        self.unsigned_varint(u32::from(value.is_some()));
+        value.map_or(Ok(()), |value| value.encode(self, version))
+    }
+
     /// One tagged field: tag, size, and the value that `write` appends.
     pub fn tag(
         &mut self,

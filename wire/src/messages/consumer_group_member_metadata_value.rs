@@ -60,7 +60,7 @@ impl Message for ConsumerGroupMemberMetadataValue {
         };
         r.tags(|r, tag| {
             match tag {
-                0 => this.classic_member_metadata = r.nullable_struct(version)?,
+                0 => this.classic_member_metadata = r.tagged_nullable_struct(version)?,
                 _ => return Ok(false),
             }
             Ok(true)
@@ -86,7 +86,9 @@ impl Message for ConsumerGroupMemberMetadataValue {
             .is_none_or(|value| *value != ClassicMemberMetadata::default());
         w.unsigned_varint(u32::from(has_classic_member_metadata));
         if has_classic_member_metadata {
-            w.tag(0, |w| w.nullable_struct(self.classic_member_metadata.as_ref(), version))?;
+            w.tag(0, |w| {
+                w.tagged_nullable_struct(self.classic_member_metadata.as_ref(), version)
+            })?;
         }
         Ok(())
     }

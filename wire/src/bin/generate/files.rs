@@ -110,6 +110,18 @@ fn root_file(messages: &[Message]) -> String {
     for message in &flat {
         _ = writeln!(file, "pub use {}::{};", snake(&message.name), message.name);
     }
+    file.push_str(
+        "\n/// Calls the macro `$call` with the path of every message that is neither request nor response.\n",
+    );
+    file.push_str("#[cfg(test)]\nmacro_rules! for_each_record {\n($call:ident) => {\n$call! {\n");
+    for message in messages {
+        _ = match message.kind {
+            Kind::Request | Kind::Response => Ok(()),
+            Kind::Other => writeln!(file, "{};", message.name),
+            Kind::Metadata => writeln!(file, "metadata::{};", message.name),
+        };
+    }
+    file.push_str("}\n};\n}\n\n#[cfg(test)]\npub(crate) use for_each_record;\n");
     file
 }
 

@@ -168,7 +168,10 @@ impl Emitter<'_> {
     fn read(&self, field: &Field) -> String {
         let flexible = self.flexible(field);
         let option = !field.nullable.is_empty();
-        let read = self.read_type(&field.ty, option, &flexible);
+        let mut read = self.read_type(&field.ty, option, &flexible);
+        if !field.tagged.is_empty() {
+            read = read.replace("nullable_struct(", "tagged_nullable_struct(");
+        }
         match Condition::new(field.nullable, field.versions.and(self.spec.versions)) {
             Condition::If(condition) => format!("Reader::null_if({condition}, {read}?)?"),
             _ => format!("{read}?"),
@@ -300,7 +303,10 @@ impl Emitter<'_> {
         if !is_option(field, Form::Owned) {
             return self.write_type(&field.ty, &format!("self.{name}"), Access::Place, &flexible);
         }
-        let write = self.write_type(&field.ty, &format!("self.{name}"), Access::Option, &flexible);
+        let mut write = self.write_type(&field.ty, &format!("self.{name}"), Access::Option, &flexible);
+        if !field.tagged.is_empty() {
+            write = write.replace("nullable_struct(", "tagged_nullable_struct(");
+        }
         match Condition::new(field.nullable, field.versions.and(self.spec.versions)) {
             Condition::If(condition) => format!(
                 "if {} && self.{name}.is_none() {{ return Err(EncodeError::UnexpectedNull({})); }} {write}",

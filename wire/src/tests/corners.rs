@@ -8,21 +8,7 @@ use crate::messages::{
 };
 use crate::{ApiKey, DecodeError, EncodeError, Message, Part, Reader, Records, Request, Writer, borrowed};
 
-const BUDGET: usize = 1 << 20;
-
-fn encode(message: &impl Message, version: i16) -> Result<Bytes, EncodeError> {
-    let mut w = Writer::new();
-    message.encode(&mut w, version)?;
-    w.into_bytes()
-}
-
-fn decode<T: Message>(bytes: &[u8], version: i16) -> Result<T, DecodeError> {
-    let frame = Bytes::copy_from_slice(bytes);
-    let mut r = Reader::new(&frame, BUDGET);
-    let message = T::decode(&mut r, version)?;
-    assert_eq!(r.remaining(), 0, "bytes left after the message");
-    Ok(message)
-}
+use super::{BUDGET, decode, encode};
 
 fn read<T>(bytes: &[u8], read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     read(&mut Reader::new(&Bytes::copy_from_slice(bytes), BUDGET))
