@@ -153,8 +153,8 @@ pub fn log_error(error: crate::log::AppendError) -> ErrorCode {
 #[must_use]
 pub fn batch_error(error: &BatchError) -> Refusal {
     let (code, records) = match error {
-        BatchError::Truncated { .. } | BatchError::Corrupt(_) => (ErrorCode::CORRUPT_MESSAGE, None),
-        BatchError::Invalid(_) => (ErrorCode::INVALID_RECORD, None),
+        BatchError::Corrupt(_) => (ErrorCode::CORRUPT_MESSAGE, None),
+        BatchError::Truncated { .. } | BatchError::Invalid(_) => (ErrorCode::INVALID_RECORD, None),
         BatchError::TooLarge { .. } => (ErrorCode::MESSAGE_TOO_LARGE, None),
         BatchError::Compressor => (ErrorCode::UNKNOWN_SERVER_ERROR, None),
         BatchError::UnsupportedCompression => (ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, None),

@@ -112,8 +112,9 @@ fn plan_partition(call: &Call, topic: &Topic, asked: &FetchPartition, wanted: &m
     };
     let read = Read {
         offset: Offset(asked.fetch_offset),
-        current_leader_epoch: LeaderEpoch(asked.current_leader_epoch),
-        last_fetched_epoch: LeaderEpoch(asked.last_fetched_epoch),
+        // Kafka takes every negative epoch here for an unknown one (`FetchRequest.optionalEpoch`).
+        current_leader_epoch: LeaderEpoch(asked.current_leader_epoch.max(LeaderEpoch::NONE.0)),
+        last_fetched_epoch: LeaderEpoch(asked.last_fetched_epoch.max(LeaderEpoch::NONE.0)),
         bytes_max: u32::try_from(asked.partition_max_bytes).unwrap_or(0),
     };
     wanted.push(Wanted {
