@@ -5,7 +5,7 @@ use duramen_wire::messages::describe_cluster_response::{DescribeClusterBroker, D
 
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::ErrorCode;
-use crate::kafka::handlers::metadata::NO_AUTHORIZED_OPERATIONS;
+use crate::kafka::handlers::metadata::AuthorizedOperations;
 
 const ENDPOINT_BROKERS: i8 = 1;
 const ENDPOINT_CONTROLLERS: i8 = 2;
@@ -23,7 +23,8 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     };
     let mut response = DescribeClusterResponse {
         endpoint_type: asked,
-        cluster_authorized_operations: NO_AUTHORIZED_OPERATIONS,
+        cluster_authorized_operations: AuthorizedOperations::CLUSTER
+            .to_wire(request.include_cluster_authorized_operations),
         controller_id: -1,
         ..DescribeClusterResponse::default()
     };

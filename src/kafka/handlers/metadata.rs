@@ -1,6 +1,6 @@
 //! Metadata (3): topics, their partitions and leaders; the request that makes topics by itself.
 
-use duramen_wire::messages::metadata_request::MetadataRequest;
+use duramen_wire::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use duramen_wire::messages::metadata_response::{
     MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -14,8 +14,21 @@ use crate::metadata::controller::validate_topic_name;
 use crate::metadata::{MetadataImage, Topic};
 use crate::shard::Shard;
 
-/// "Not asked for", in every field of authorized operations.
-pub const NO_AUTHORIZED_OPERATIONS: i32 = i32::MIN;
+/// Operations that a client may do, as a set of bits numbered by Kafka's `AclOperation`.
+#[derive(Clone, Copy)]
+pub struct AuthorizedOperations(i32);
+
+impl AuthorizedOperations {
+    /// Read, write, create, delete, alter, describe, describe and alter configs: all that a topic knows, as nobody restricts it.
+    const TOPIC: Self = Self(0x0df8);
+    /// Create, alter, describe, cluster action, describe and alter configs, idempotent write.
+    pub const CLUSTER: Self = Self(0x1fa0);
+
+    /// What a response says.
+    pub fn to_wire(self, is_asked_for: bool) -> i32 {
+        if is_asked_for { self.0 } else { i32::MIN }
+    }
+}
 
 /// The client id of Kafka's own tools, which may write to internal topics.
 pub const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -33,6 +46,8 @@ pub fn is_internal(name: &str) -> bool {
 enum Asked {
     All,
     These(Vec<Named>),
+    /// In a way that the version does not have.
+    Refused(Vec<MetadataRequestTopic>),
 }
 
 enum Named {
@@ -59,40 +74,49 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         }],
         cluster_id: Some(image.cluster_id.to_string()),
         controller_id: config.node_id.0,
-        cluster_authorized_operations: NO_AUTHORIZED_OPERATIONS,
+        cluster_authorized_operations: AuthorizedOperations::CLUSTER
+            .to_wire(request.include_cluster_authorized_operations),
         ..MetadataResponse::default()
     };
-    match asked(request, call.version) {
-        Ok(Asked::All) => response.topics = image.topics().map(|topic| describe(topic)).collect(),
-        Ok(Asked::These(names)) => {
+    let with_operations = request.include_topic_authorized_operations;
+    response.topics = match asked(request, call.version) {
+        Asked::All => image.topics().map(|topic| describe(topic)).collect(),
+        Asked::These(names) => {
             let creator = may_create.then_some(&call.context.shard);
-            response.topics = names.into_iter().map(|named| look_up(&image, named, creator)).collect();
+            names.into_iter().map(|named| look_up(&image, named, creator)).collect()
         }
-        Err(code) => response.error_code = code.0,
+        Asked::Refused(topics) => {
+            response.error_code = ErrorCode::INVALID_REQUEST.0;
+            topics.into_iter().map(refused).collect()
+        }
+    };
+    for topic in &mut response.topics {
+        let exists = topic.error_code == ErrorCode::NONE.0;
+        topic.topic_authorized_operations = AuthorizedOperations::TOPIC.to_wire(with_operations && exists);
     }
     call.respond(&response);
     Ok(())
 }
 
-fn asked(request: MetadataRequest, version: i16) -> Result<Asked, ErrorCode> {
+fn asked(request: MetadataRequest, version: i16) -> Asked {
     let Some(topics) = request.topics else {
-        return Ok(Asked::All);
+        return Asked::All;
     };
     if topics.is_empty() && version == 0 {
-        return Ok(Asked::All);
+        return Asked::All;
     }
     let uses_ids = topics
         .iter()
         .any(|topic| topic.topic_id != TopicId::ZERO.0 || topic.name.is_none());
     if uses_ids && version < 12 {
         // Ids stand in the request since version 10, but only 12 serves them (KAFKA-14360).
-        return Err(ErrorCode::INVALID_REQUEST);
+        return Asked::Refused(topics);
     }
     let named = topics.into_iter().map(|topic| match topic.name {
         Some(name) if topic.topic_id == TopicId::ZERO.0 => Named::Name(name),
         Some(_) | None => Named::Id(TopicId(topic.topic_id)),
     });
-    Ok(Asked::These(named.collect()))
+    Asked::These(named.collect())
 }
 
 fn look_up(image: &MetadataImage, named: Named, creator: Option<&Rc<Shard>>) -> MetadataResponseTopic {
@@ -119,13 +143,18 @@ fn look_up(image: &MetadataImage, named: Named, creator: Option<&Rc<Shard>>) -> 
     }
 }
 
+/// Versions below 13 have no error code of their own, so each topic carries it.
+fn refused(topic: MetadataRequestTopic) -> MetadataResponseTopic {
+    let name = topic.name.unwrap_or_default();
+    missing(Some(name), TopicId(topic.topic_id), ErrorCode::INVALID_REQUEST)
+}
+
 fn missing(name: Option<String>, id: TopicId, code: ErrorCode) -> MetadataResponseTopic {
     MetadataResponseTopic {
         error_code: code.0,
         is_internal: name.as_deref().is_some_and(is_internal),
         name,
         topic_id: id.0,
-        topic_authorized_operations: NO_AUTHORIZED_OPERATIONS,
         ..MetadataResponseTopic::default()
     }
 }
@@ -144,7 +173,6 @@ fn describe(topic: &Topic) -> MetadataResponseTopic {
         topic_id: topic.id.0,
         is_internal: is_internal(&topic.name),
         partitions: partitions.collect(),
-        topic_authorized_operations: NO_AUTHORIZED_OPERATIONS,
         ..MetadataResponseTopic::default()
     }
 }
