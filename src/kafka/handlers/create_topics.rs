@@ -1,8 +1,14 @@
 //! CreateTopics (19).
 
 use duramen_wire::messages::create_topics_request::CreateTopicsRequest;
-use duramen_wire::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
+use duramen_wire::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse,
+};
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::config::{Config, Described, Source};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal, create_topic_error};
 use crate::kafka::gather::Gather;
@@ -10,6 +16,12 @@ use crate::metadata::controller::CreatedTopic;
 use crate::shard::CONTROLLER;
 use crate::shard::controller::{ControllerReply, ControllerRequest, CreateMode};
 use crate::shard::message::{ShardReply, ShardRequest};
+
+/// The answer in the making.
+struct Creating {
+    config: Arc<Config>,
+    response: CreateTopicsResponse,
+}
 
 /// Takes the request.
 ///
@@ -27,6 +39,10 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         topics: unanswered.collect(),
         ..CreateTopicsResponse::default()
     };
+    let creating = Creating {
+        config: Arc::clone(&call.context.config),
+        response,
+    };
     let mode = if request.validate_only {
         CreateMode::ValidateOnly
     } else {
@@ -38,17 +54,16 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     };
     Gather::start(
         call,
-        response,
+        creating,
         [(CONTROLLER, ShardRequest::Controller(asked))],
         absorb,
-        |call, response| {
-            call.respond(&response);
-        },
+        finish,
     );
     Ok(())
 }
 
-fn absorb(response: &mut CreateTopicsResponse, reply: ShardReply) {
+fn absorb(creating: &mut Creating, reply: ShardReply) {
+    let Creating { config, response } = creating;
     let ShardReply::Controller(ControllerReply::Created(Ok(results))) = reply else {
         for topic in &mut response.topics {
             refuse(topic, Refusal::of(ErrorCode::KAFKA_STORAGE_ERROR));
@@ -57,17 +72,41 @@ fn absorb(response: &mut CreateTopicsResponse, reply: ShardReply) {
     };
     for (topic, result) in response.topics.iter_mut().zip(results) {
         match result {
-            Ok(created) => describe(topic, &created),
+            Ok(created) => describe(topic, &created, config),
             Err(error) => refuse(topic, create_topic_error(&error)),
         }
     }
 }
 
-fn describe(topic: &mut CreatableTopicResult, created: &CreatedTopic) {
+/// A name that stands in the request twice is answered once.
+fn finish(call: Call, creating: Creating) {
+    let mut response = creating.response;
+    let mut named = BTreeSet::new();
+    response.topics.retain(|topic| named.insert(topic.name.clone()));
+    call.respond(&response);
+}
+
+fn describe(topic: &mut CreatableTopicResult, created: &CreatedTopic, config: &Config) {
     topic.topic_id = created.id.0;
     topic.num_partitions = created.partition_count;
     topic.replication_factor = created.replication_factor;
-    topic.configs = Some(Vec::new());
+    let configs = config.describe_topic(&created.config);
+    topic.configs = Some(configs.into_iter().map(setting).collect());
+}
+
+fn setting(described: Described) -> CreatableTopicConfigs {
+    CreatableTopicConfigs {
+        name: described.property.name.to_owned(),
+        is_sensitive: described.property.is_sensitive(),
+        value: described.value,
+        read_only: described.is_read_only,
+        // Kafka: `DescribeConfigsResponse.ConfigSource`.
+        config_source: match described.source {
+            Source::Topic => 1,
+            Source::Broker => 4,
+            Source::Default => 5,
+        },
+    }
 }
 
 fn refuse(topic: &mut CreatableTopicResult, refusal: Refusal) {
