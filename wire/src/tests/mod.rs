@@ -1,6 +1,5 @@
 //! Corners by hand, random messages against an independent codec, bytes of a real broker.
 
-mod broker;
 mod corners;
 mod golden;
 mod hostile;

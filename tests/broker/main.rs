@@ -1,0 +1,42 @@
+//! What the broker does, seen from a socket.
+//!
+//! Each test speaks Kafka's protocol to a running `duramen serve` of its own. With `DURAMEN_TEST_TARGET=HOST:PORT` the tests speak to
+//! the broker that answers there instead: run against Apache Kafka, they say whether it is the test that is wrong. Tests that stop
+//! brokers, or need settings of their own, are skipped then.
+//!
+//! Nothing waits for a fixed time where a condition can be polled, and nothing waits for ever: each call on a socket has a timeout,
+//! and each broker a watchdog that kills it, so that a test which hangs fails.
+
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+#![expect(
+    clippy::print_stderr,
+    reason = "measurements and skipped tests are told to the person who runs them"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests run outside of the broker, on a clock and files of their own"
+)]
+
+mod client;
+mod codes;
+mod fixture;
+mod harness;
+
+mod bad_batches;
+mod bad_frames;
+mod bombs;
+mod cluster;
+mod fetch;
+mod fetch_epochs;
+mod fetch_wait;
+mod flood;
+mod idempotence;
+mod list_offsets;
+mod metadata;
+mod noise;
+mod produce;
+mod producer_ids;
+mod restart;
+mod round_trip;
+mod topics;
+mod versions;
