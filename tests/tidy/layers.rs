@@ -1,6 +1,6 @@
 //! Imports go downwards only; the machine is reached through `rt` alone; the layers that decide are pure.
 
-use crate::source::{Path, Source, paths};
+use crate::source::{Path, Source, lines_with_word, paths};
 
 /// A folder of `src/`, or a file beside the folders.
 pub struct Layer {
@@ -57,6 +57,9 @@ pub const EXCEPTIONS: &[&str] = &[];
 
 /// Names that make code depend on when, where or how often it runs.
 const IMPURE: &[&str] = &["Instant", "SystemTime", "HashMap", "HashSet", "RandomState"];
+
+/// What waits for other threads: cores share nothing that could be locked.
+const LOCKS: &[&str] = &["Mutex", "RwLock", "Condvar"];
 
 /// Parts that know Kafka's protocol.
 const SPEAK_KAFKA: &[&str] = &[
@@ -124,6 +127,23 @@ fn check(source: &Source) -> Vec<String> {
                     format!("{part} must not import {target}: imports go downwards only"),
                 );
             }
+        }
+    }
+    for word in if number <= PURE_MAX {
+        &["async", "await"][..]
+    } else {
+        &[]
+    } {
+        for line in lines_with_word(&source.product, word) {
+            fail(
+                line,
+                format!("{word} in pure code: it returns plans, others carry them out"),
+            );
+        }
+    }
+    for word in if part == "rt" { &[] } else { LOCKS } {
+        for line in lines_with_word(&source.product, word) {
+            fail(line, format!("{word} outside of rt: cores send each other messages"));
         }
     }
     for path in paths(&source.product) {
@@ -229,6 +249,10 @@ fn the_check_can_fail() {
         ("src/kafka/a.rs", "use duramen_wire::Reader;", 0),
         ("src/net/a.rs", "use duramen_wire::Reader;", 1),
         ("src/cli/a.rs", "use crate::server::serve;", 1),
+        ("src/log/a.rs", "async fn f() {}", 1),
+        ("src/storage/a.rs", "async fn f() {}", 0),
+        ("src/storage/a.rs", "use std::sync::{Arc, Mutex};", 1),
+        ("src/rt/a.rs", "use std::sync::{Arc, Mutex};", 0),
         ("src/other/a.rs", "", 1),
         ("wire/src/reader.rs", "use std::fs;", 1),
         ("wire/src/bin/generate.rs", "use std::fs;", 0),

@@ -1,5 +1,6 @@
 //! Corners by hand, random messages against an independent codec, bytes of a real broker.
 
+mod broker;
 mod corners;
 mod golden;
 mod hostile;
