@@ -15,7 +15,8 @@ pub enum DecodeError {
     UnexpectedNull,
     /// A varint of more than five bytes, or beyond 32 bits.
     InvalidVarint,
-    /// A string that is handed out in place is not UTF-8. Owned decoding replaces what is not, as Kafka does.
+    /// A string that is handed out in place is not UTF-8. Owned decoding replaces what is not, as Kafka does, unless the string
+    /// becomes too long to be written again.
     InvalidString,
     /// A known tagged field that this version does not have, or whose size is not that of its value.
     InvalidTag(u32),

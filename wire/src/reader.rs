@@ -278,8 +278,13 @@ impl<'a> Reader<'a> {
     }
 
     fn owned(&mut self, bytes: &[u8]) -> Result<String, DecodeError> {
-        self.reserve(bytes.len())?;
-        Ok(String::from_utf8_lossy(bytes).into_owned())
+        let string = String::from_utf8_lossy(bytes);
+        // Replacing made it longer than what can be written again.
+        if string.len() > STRING_BYTES_MAX {
+            return Err(DecodeError::InvalidString);
+        }
+        self.reserve(string.len())?;
+        Ok(string.into_owned())
     }
 
     fn shared(&self, bytes: &[u8]) -> Bytes {

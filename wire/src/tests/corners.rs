@@ -81,6 +81,12 @@ fn strings() {
         read(&[0, 1, 0xff], |r| r.borrowed_string(false).map(str::to_owned)),
         Err(DecodeError::InvalidString)
     );
+    let replaced = [&[0x40, 0][..], &[0xff; 0x4000]].concat();
+    assert_eq!(
+        read(&replaced, |r| r.string(false)),
+        Err(DecodeError::InvalidString),
+        "three times as long"
+    );
     let long = "x".repeat(0x8000);
     assert_eq!(Writer::new().string(&long, true), Err(EncodeError::TooLong));
     assert_eq!(Writer::new().string(&long, false), Err(EncodeError::TooLong));

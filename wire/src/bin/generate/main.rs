@@ -13,6 +13,8 @@
     reason = "the types of Kafka's definitions are a closed set"
 )]
 
+mod decode;
+mod encode;
 mod files;
 mod json;
 mod names;
