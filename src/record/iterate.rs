@@ -10,8 +10,8 @@ use super::batch::BatchView;
 use super::codec::Decompressor;
 use super::error::{BatchError, Invalidity, RecordFault};
 use super::header::{BatchHeader, Compression, TimestampType};
+use super::source::missing_number;
 use super::varint::{VARINT_BYTES_MAX, VARLONG_BYTES_MAX, take_varint, take_varlong};
-use super::walk::number_fault;
 
 /// One record of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +103,7 @@ impl<'a> Records<'a> {
         self.rest = rest;
         let (_attributes, after) = body.split_first().ok_or(RecordFault::Short)?;
         body = after;
-        let timestamp_delta = take_varlong(&mut body).ok_or_else(|| number_fault(body, VARLONG_BYTES_MAX))?;
+        let timestamp_delta = take_varlong(&mut body).ok_or_else(|| missing_number(body.len(), VARLONG_BYTES_MAX))?;
         let offset_delta = take_number(&mut body)?;
         let key = take_nullable(&mut body)?;
         let value = take_nullable(&mut body)?;
@@ -174,7 +174,7 @@ fn take_nullable<'a>(input: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordFau
 }
 
 fn take_number(input: &mut &[u8]) -> Result<i32, RecordFault> {
-    take_varint(input).ok_or_else(|| number_fault(input, VARINT_BYTES_MAX))
+    take_varint(input).ok_or_else(|| missing_number(input.len(), VARINT_BYTES_MAX))
 }
 
 /// A length, or nothing when it is below 0.

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `header` | the 61 bytes before the records, and what the broker writes into them |
 //! | `batch` | one batch in a buffer, several batches in a buffer |
-//! | `validate` | the checks on a producer's batch, `walk` the pass over its records |
+//! | `validate` | the checks on a producer's batch; `walk` the pass over its records, `source` where their bytes come from |
 //! | `iterate` | records, lazily |
 //! | `build` | new batches; `control` the markers in control batches |
 //! | `codec` | gzip, snappy, lz4, zstd |
@@ -28,6 +28,7 @@ pub mod control;
 pub mod error;
 pub mod header;
 pub mod iterate;
+mod source;
 pub mod validate;
 pub mod varint;
 mod walk;

@@ -12,7 +12,8 @@ use super::batch::BatchView;
 use super::codec::{Decompressor, Expansion};
 use super::error::{BatchError, Invalidity, RecordError, RecordErrors, RecordFault, RecordRefusal};
 use super::header::{Assignment, BatchHeader, Compression, TimestampType};
-use super::walk::{SliceSource, Source, StreamSource, walk_record};
+use super::source::{SliceSource, Source, StreamSource};
+use super::walk::walk_record;
 
 /// What a topic and a request demand of a batch.
 #[derive(Clone, Debug)]
@@ -116,12 +117,8 @@ impl<'a, 'd, 'r> Validation<'a, 'd, 'r> {
     /// The first record that is malformed; at the end, all records that break a rule of the topic.
     pub fn advance(&mut self, bytes: u64) -> Result<Option<Validated>, BatchError> {
         let is_at_end = match &mut self.source {
-            RecordSource::Plain(source) => {
-                let (after, is_at_end) = self.walk.advance(*source, bytes)?;
-                *source = after;
-                is_at_end
-            }
-            RecordSource::Compressed(source) => self.walk.advance(source, bytes)?.1,
+            RecordSource::Plain(source) => self.walk.advance(source, bytes)?,
+            RecordSource::Compressed(source) => self.walk.advance(source, bytes)?,
         };
         if is_at_end {
             self.walk.finish().map(Some)
@@ -204,29 +201,26 @@ impl<'r> Walk<'r> {
         }
     }
 
-    /// Goes on until so many bytes were taken; whether all were. The source is a value, for the loop to hold in registers.
-    #[inline(never)]
-    fn advance<S: Source>(&mut self, mut source: S, bytes: u64) -> Result<(S, bool), Invalidity> {
+    /// Goes on until so many bytes were taken; whether all were.
+    fn advance<S: Source>(&mut self, source: &mut S, bytes: u64) -> Result<bool, Invalidity> {
         let until = source.taken().saturating_add(bytes);
         let record_count = self.header.record_count;
-        let mut index = self.index;
-        while index < record_count {
+        while self.index < record_count {
             if source.taken() >= until {
-                self.index = index;
-                return Ok((source, false));
+                return Ok(false);
             }
-            self.check_record(&mut source, index)
+            let index = self.index;
+            self.check_record(source, index)
                 .map_err(|fault| Invalidity::Record { index, fault })?;
-            index += 1;
+            self.index += 1;
         }
-        self.index = index;
-        let fault = match source.is_at_end() {
-            Ok(true) => return Ok((source, true)),
-            Ok(false) => RecordFault::Trailing,
-            Err(fault) => fault,
-        };
-        let index = record_count - 1;
-        Err(Invalidity::Record { index, fault })
+        if source.is_at_end() {
+            return Ok(true);
+        }
+        Err(Invalidity::Record {
+            index: record_count - 1,
+            fault: source.fault().unwrap_or(RecordFault::Trailing),
+        })
     }
 
     #[inline]

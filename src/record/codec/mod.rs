@@ -125,6 +125,7 @@ impl<'a, 'd> Expansion<'a, 'd> {
     }
 
     /// The chunk that [`Expansion::next_chunk`] made; empty before.
+    #[inline]
     pub(super) fn chunk(&self) -> &[u8] {
         self.workspace.buffer.get(self.chunk.clone()).unwrap_or_default()
     }
