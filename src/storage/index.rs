@@ -43,15 +43,6 @@ impl<const N: usize> IndexFile<N> {
         })
     }
 
-    /// Replaces what the file holds.
-    pub(super) fn rewrite(path: PathBuf, entries: &[u8], health: &Health) -> Result<Self, StorageError> {
-        let mut index = Self::create(path, health)?;
-        index.pending.extend_from_slice(entries);
-        index.flush(health)?;
-        index.pending = Vec::new();
-        Ok(index)
-    }
-
     /// Adds an entry; it may reach the file later.
     pub(super) fn push(&mut self, entry: [u8; N], health: &Health) -> Result<(), StorageError> {
         self.pending.extend_from_slice(&entry);

@@ -150,7 +150,13 @@ impl<'a> Opening<'a> {
     fn read_epochs(&mut self) {
         let read = fs::read(self.request.path.join(LEADER_EPOCHS));
         match read.ok().and_then(|text| decode_epochs(&text).ok()) {
-            Some(entries) => self.epochs = LeaderEpochs::from_entries(&entries),
+            Some(entries) => {
+                self.epochs = LeaderEpochs::from_entries(&entries);
+                if self.request.shutdown == Shutdown::Unclean {
+                    // Epochs of records that a crash may have taken; those that it left are walked, and tell theirs again.
+                    self.epochs.truncate_from_end(self.request.recovery_point);
+                }
+            }
             None => {
                 self.epochs_known = Epochs::Lost;
                 self.report.derived_torn += 1;

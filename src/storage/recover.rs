@@ -3,8 +3,9 @@
 //! Can be interrupted at any moment and begun anew: segments behind a cut are removed, and known to be removed, before the cut.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::durability::replace_file;
 use super::error::{Health, StorageError};
 use super::index::IndexFile;
 use super::indexes::Indexes;
@@ -218,14 +219,9 @@ impl Opening<'_> {
             )?;
         } else {
             self.report.segments_walked += 1;
-            let mut offsets = IndexFile::<8>::rewrite(path(FileKind::OffsetIndex), offset_bytes, self.health)?;
-            let mut times = IndexFile::<12>::rewrite(path(FileKind::TimeIndex), time_bytes, self.health)?;
-            for file in [offsets.opened(), times.opened()] {
-                let synced = match file {
-                    Ok(file) => file.sync_data().await,
-                    Err(error) => Err(error),
-                };
-                synced.map_err(|error| self.health.fail("sync", directory, &error))?;
+            for (kind, bytes) in [(FileKind::OffsetIndex, offset_bytes), (FileKind::TimeIndex, time_bytes)] {
+                let replaced = replace_if_different(path(kind), bytes).await;
+                replaced.map_err(|error| self.health.fail("write", &path(kind), &error))?;
             }
         }
         self.active = rebuild.active();
@@ -290,6 +286,15 @@ fn remove_segment(directory: &Path, base_offset: Offset) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives a file new content and waits until it is on the disk. The old content, if right, is never in danger: a crash while recovering
+/// from another must not leave less than there was.
+async fn replace_if_different(path: PathBuf, content: &[u8]) -> io::Result<()> {
+    match File::open(&path, Open::ReadWrite) {
+        Ok(file) if fs::read(&path)? == content => file.sync_data().await,
+        Ok(_) | Err(_) => replace_file(path, content).await,
+    }
 }
 
 fn append_entries<const N: usize>(
