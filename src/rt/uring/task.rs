@@ -299,15 +299,16 @@ async fn track(future: impl Future<Output = ()>, tracker: Arc<Tracker>, ended: E
     std::future::poll_fn(|context| {
         tracker.inner.get_or_init(|| context.waker().clone());
         tracker.begin_poll();
-        if ended.reactor.tasks().cancelling.get() {
-            return Poll::Ready(());
-        }
         if matches!(queue, Queue::Background) {
             give_way();
+            // Also when this task is cancelled: the driver may wait for nothing else.
             let driver = ended.reactor.tasks().awaits_step.take();
             if let Some(driver) = driver {
                 driver.wake();
             }
+        }
+        if ended.reactor.tasks().cancelling.get() {
+            return Poll::Ready(());
         }
         future.as_mut().poll(&mut Context::from_waker(&waker))
     })
