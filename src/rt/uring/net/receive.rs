@@ -28,19 +28,10 @@ pub(super) struct Receiving {
     unread: VecDeque<Received>,
     /// The core's turn in which the first of them came.
     unread_since: u64,
-    armed: Armed,
+    /// The receive that the kernel has of this connection.
+    armed: Option<Key>,
     end: Option<End>,
     waker: Option<Waker>,
-}
-
-/// Whether the kernel has a receive of this connection.
-#[derive(Default, Clone, Copy)]
-enum Armed {
-    #[default]
-    No,
-    Yes(Key),
-    /// Cancelled; its last completion is on the way.
-    Ending,
 }
 
 /// How the stream ended.
@@ -89,7 +80,7 @@ impl Socket {
             None => {}
         }
         state.waker = Some(waker.clone());
-        if !matches!(state.armed, Armed::No) {
+        if state.armed.is_some() {
             return Poll::Pending;
         }
         if !self.reactor.buffers().has_lent() {
@@ -102,7 +93,7 @@ impl Socket {
         let Some(key) = key else {
             return Poll::Ready(Err(io::Error::from_raw_os_error(libc::ECANCELED)));
         };
-        state.armed = Armed::Yes(key);
+        state.armed = Some(key);
         Poll::Pending
     }
 
@@ -123,14 +114,14 @@ impl Target for Socket {
         let received = self.take_received(reactor, result, flags);
         let mut state = self.receiving.borrow_mut();
         if !cqueue::more(flags) {
-            state.armed = Armed::No;
+            state.armed = None;
         }
         if let Some(received) = received {
             if state.push(received, reactor.turn())
-                && let Armed::Yes(key) = state.armed
+                && let Some(key) = state.armed
             {
+                // Again when it goes on after a cancellation, which misses a receive that is at work at that moment.
                 reactor.cancel(key);
-                state.armed = Armed::Ending;
             }
         } else if result == 0 {
             state.end.get_or_insert(End::Finished);

@@ -93,3 +93,35 @@ fn a_taken_port_is_an_error() {
     let free = claim(anywhere()).unwrap();
     assert_ne!(free.port(), 0);
 }
+
+#[test]
+fn cores_share_a_port() {
+    let address = claim(anywhere()).unwrap();
+    let (accepted, told) = std::sync::mpsc::channel();
+    let cores = crate::rt::cores::run(&crate::rt::cores::plan(2, None).unwrap(), move |shard| {
+        let accepted = accepted.clone();
+        async move {
+            let listener = Listener::bind(address).unwrap();
+            accepted.send(None).unwrap();
+            loop {
+                let stream = listener.accept().await.unwrap();
+                accepted.send(Some(shard)).unwrap();
+                if stream.receive().await.unwrap().as_ref() == b"stop" {
+                    return;
+                }
+            }
+        }
+    })
+    .unwrap();
+    // Both listen before the first connection: the kernel spreads by the listeners that it knows.
+    assert_eq!((told.recv(), told.recv()), (Ok(None), Ok(None)));
+    let mut stopped = std::collections::BTreeSet::new();
+    while stopped.len() < 2 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let shard = told.recv().unwrap();
+        stopped.insert(shard);
+        stream.write_all(b"stop").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    cores.into_iter().for_each(crate::rt::cores::CoreHandle::join);
+}
