@@ -1,13 +1,14 @@
-//! The files of a log directory: no panic, bounded memory, what was read is written to what reads the same.
+//! The files of a log directory, metadata records and server.properties: no panic, bounded memory, what was read is written to what reads the same.
 //!
 //! Input: which file; the rest is its content.
 
 #![no_main]
 
+use bytes::Bytes;
 use duramen_fuzz::base::crc32c::crc32c;
 use duramen_fuzz::base::offset::{FilePosition, Offset};
-use duramen_fuzz::bounded;
 use duramen_fuzz::log::{checkpoint, epochs, index, producers, properties, scan};
+use duramen_fuzz::{bounded, java_properties, metadata_record};
 use libfuzzer_sys::fuzz_target;
 
 fn offset_checkpoint(content: &[u8]) {
@@ -76,7 +77,26 @@ fn indexes(content: &[u8]) {
     let _ = index::judge_offset_index(bytes, last, base_offset, 1 << 30);
     let entries = content.as_chunks::<12>().0.iter();
     let last = entries.map(|entry| index::TimeEntry::decode(entry, base_offset)).last();
-    let _ = index::judge_time_index(bytes, last, base_offset);
+    let _ = index::judge_time_index(bytes, last, base_offset, 1 << 30);
+}
+
+fn server_properties(content: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(content)
+        && let Ok(entries) = java_properties::parse(text)
+    {
+        assert!(entries.len() <= text.lines().count());
+    }
+}
+
+fn metadata_record(content: &[u8]) {
+    let Ok(record) = metadata_record::decode_record(&Bytes::copy_from_slice(content)) else {
+        return;
+    };
+    let bytes = metadata_record::encode_record(&record).expect("what was decoded encodes");
+    assert_eq!(
+        metadata_record::decode_record(&bytes).expect("what was encoded decodes"),
+        record
+    );
 }
 
 fn segment(content: &[u8]) {
@@ -88,13 +108,15 @@ fuzz_target!(|input: &[u8]| {
     let [file, content @ ..] = input else {
         return;
     };
-    bounded(64 * content.len() + 16 * 1024, || match file % 7 {
+    bounded(256 * content.len() + 16 * 1024, || match file % 9 {
         0 => offset_checkpoint(content),
         1 => epoch_checkpoint(content),
         2 => meta_properties(content),
         3 => partition_metadata(content),
         4 => producer_snapshot(content),
         5 => indexes(content),
-        _ => segment(content),
+        6 => segment(content),
+        7 => server_properties(content),
+        _ => metadata_record(content),
     });
 });

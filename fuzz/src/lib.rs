@@ -5,8 +5,14 @@
 
 #[path = "../../src/base/mod.rs"]
 pub mod base;
+#[path = "../../src/net/frame.rs"]
+pub mod frame;
+#[path = "../../src/config/java_properties.rs"]
+pub mod java_properties;
 #[path = "../../src/log/mod.rs"]
 pub mod log;
+#[path = "../../src/metadata/record.rs"]
+pub mod metadata_record;
 #[path = "../../src/record/mod.rs"]
 pub mod record;
 
