@@ -25,6 +25,9 @@ pub const PARTITION_METADATA: &str = "partition.metadata";
 /// A partition's directory whose deletion has begun.
 pub const DELETED_DIRECTORY_SUFFIX: &str = "-delete";
 
+/// A partition's directory that is of another topic with the same name.
+pub const STRAY_DIRECTORY_SUFFIX: &str = "-stray";
+
 /// The files named after a base offset.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum FileKind {
@@ -98,7 +101,17 @@ pub fn parse_directory_name(name: &str) -> Option<TopicPartition> {
 /// Cut to 255 bytes as Kafka does (`UnifiedLog.logDeleteDirName`), so that it stays a valid name of a directory.
 #[must_use]
 pub fn deleted_directory_name(partition: &TopicPartition, unique: u128) -> String {
-    let suffix = format!("-{}.{unique:032x}{DELETED_DIRECTORY_SUFFIX}", partition.partition);
+    marked_directory_name(partition, unique, DELETED_DIRECTORY_SUFFIX)
+}
+
+/// The name of a partition's directory that does not belong to the topic of that name (`UnifiedLog.logStrayDirName`).
+#[must_use]
+pub fn stray_directory_name(partition: &TopicPartition, unique: u128) -> String {
+    marked_directory_name(partition, unique, STRAY_DIRECTORY_SUFFIX)
+}
+
+fn marked_directory_name(partition: &TopicPartition, unique: u128, mark: &str) -> String {
+    let suffix = format!("-{}.{unique:032x}{mark}", partition.partition);
     let room = 255 - suffix.len();
     let topic: &str = &partition.topic;
     let kept = topic.get(..room.min(topic.len())).unwrap_or("");

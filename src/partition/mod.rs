@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
 use crate::base::offset::Offset;
@@ -118,6 +119,12 @@ impl Partition {
     /// The log directory is offline.
     pub async fn durable(&self, end_offset: Offset) -> Result<(), StorageError> {
         self.log.make_durable(end_offset).await
+    }
+
+    /// Forgets producers that have been silent for longer than `expiration`.
+    pub fn expire_producers(&self, now: TimestampMs, expiration: Duration) {
+        let expiration_ms = i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX);
+        self.log.expire_producers(now, expiration_ms);
     }
 
     /// Takes new settings of its topic.

@@ -57,6 +57,7 @@ async fn serve(start: CoreStart) -> Result<Vec<ClosedLog>, ServeError> {
     })?;
     rt::task::spawn(Rc::clone(&shard).pump());
     rt::task::spawn(Rc::clone(&shard.deadlines).run());
+    rt::task::spawn_background(Rc::clone(&shard).expire_producers());
     if id == CONTROLLER {
         shard.start_controller(shared.endpoints()).await?;
     }

@@ -73,6 +73,10 @@ impl Directories {
                 directory: std::path::PathBuf::new(),
             });
         };
+        if directory.topic_id_of(partition).is_some_and(|found| found != topic_id) {
+            let path = directory.set_aside(partition)?;
+            tracing::warn!(%partition, moved_to = %path.display(), "files of another topic with this name were here; they are set aside");
+        }
         directory.create_partition(partition, topic_id)?;
         let request = directory.open_request(partition, settings, rt::time::wall());
         let (log, report) = Log::open(directory.health(), request).await?;
@@ -110,6 +114,21 @@ impl Directories {
                 }
             }),
             Err(error) => tracing::error!(%partition, %error, "the files of a deleted partition cannot be taken away"),
+        }
+    }
+
+    /// Removes, in the background, what deletions before this start have left.
+    pub fn remove_leftovers(&self) {
+        for directory in &self.all {
+            let directory = directory.clone();
+            rt::task::spawn_background(async move {
+                let removed = directory
+                    .deleted()
+                    .and_then(|left| left.iter().try_for_each(|path| directory.remove(path)));
+                if let Err(error) = removed {
+                    tracing::warn!(%error, "files of deleted partitions are left; the next start removes them");
+                }
+            });
         }
     }
 

@@ -31,16 +31,16 @@ impl Shard {
                 let answers = self.each(
                     items,
                     |partition, what: Read| partition.read(what),
-                    ReadError::NotHosted,
+                    (ReadError::NotHosted, ReadError::Offline),
                 );
                 self.answer(origin, ShardReply::Read(answers));
             }
             ShardRequest::FindOffsets { items } => {
-                let answers = self.each(items, find_offset, ReadError::NotHosted);
+                let answers = self.each(items, find_offset, (ReadError::NotHosted, ReadError::Offline));
                 self.answer(origin, ShardReply::FindOffsets(answers));
             }
             ShardRequest::EpochEnds { items } => {
-                let answers = self.each(items, find_epoch_end, ReadError::NotHosted);
+                let answers = self.each(items, find_epoch_end, (ReadError::NotHosted, ReadError::Offline));
                 self.answer(origin, ShardReply::EpochEnds(answers));
             }
             ShardRequest::Controller(request) => self.control(request, origin),
@@ -51,13 +51,12 @@ impl Shard {
         &self,
         items: Vec<Asked<T>>,
         mut serve: impl FnMut(&Partition, T) -> Result<R, E>,
-        not_hosted: E,
+        not_here: (E, E),
     ) -> Vec<Answer<Result<R, E>>> {
         let answer = |Asked { tag, partition, what }| {
-            let result = match self.hosted(partition) {
-                Some(hosted) => serve(&hosted, what),
-                None => Err(not_hosted.clone()),
-            };
+            let (not_hosted, offline) = not_here.clone();
+            let hosted = self.hosted_or(partition, not_hosted, offline);
+            let result = hosted.and_then(|hosted| serve(&hosted, what));
             Answer { tag, result }
         };
         items.into_iter().map(answer).collect()
@@ -73,12 +72,15 @@ impl Shard {
             what,
         } in items
         {
-            let Some(partition) = self.hosted(id) else {
-                answers.push(Answer {
-                    tag,
-                    result: Err(AppendError::NotHosted),
-                });
-                continue;
+            let partition = match self.hosted_or(id, AppendError::NotHosted, AppendError::Offline) {
+                Ok(partition) => partition,
+                Err(error) => {
+                    answers.push(Answer {
+                        tag,
+                        result: Err(error),
+                    });
+                    continue;
+                }
             };
             let before = partition.high_watermark();
             let result = partition.append(&what, now);

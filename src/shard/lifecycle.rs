@@ -167,7 +167,8 @@ impl Shard {
                 self.hosted.borrow_mut().insert(id, Rc::new(partition));
             }
             Err(error) => {
-                tracing::error!(partition = %name, %error, "a partition cannot be opened; the others are served")
+                tracing::error!(partition = %name, %error, "a partition cannot be opened; the others are served");
+                self.unopened.borrow_mut().insert(id);
             }
         }
     }
@@ -179,6 +180,7 @@ impl Shard {
                 topic_id: topic.id,
                 partition,
             };
+            self.unopened.borrow_mut().remove(&id);
             let removed = self.hosted.borrow_mut().remove(&id);
             if let Some(partition) = removed {
                 let woken = self.purgatory.borrow_mut().gone(id);

@@ -9,7 +9,7 @@
 //! - Every request gets exactly one answer; every watch at most one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub struct Shard {
     /// Whether a task tries the outboxes again.
     retrying: Cell<bool>,
     hosted: RefCell<HashMap<TopicIdPartition, Rc<Partition>>>,
+    /// Partitions of this core whose logs could not be opened.
+    unopened: RefCell<HashSet<TopicIdPartition>>,
     purgatory: RefCell<Purgatory>,
     image: RefCell<Arc<MetadataImage>>,
     directories: Directories,
@@ -169,6 +171,15 @@ impl Shard {
                     tags,
                 },
             );
+        }
+    }
+
+    /// A partition of this core, or why there is none.
+    fn hosted_or<E>(&self, partition: TopicIdPartition, not_hosted: E, offline: E) -> Result<Rc<Partition>, E> {
+        match self.hosted(partition) {
+            Some(hosted) => Ok(hosted),
+            None if self.unopened.borrow().contains(&partition) => Err(offline),
+            None => Err(not_hosted),
         }
     }
 

@@ -1,9 +1,10 @@
 //! A core's first and last moments.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::ids::{ShardId, TopicId, TopicPartition};
 use crate::base::limits::EXPANDED_BYTES_MAX;
@@ -27,6 +28,9 @@ use crate::shard::producer_ids::ProducerIds;
 use crate::shard::purgatory::Purgatory;
 use crate::shard::{CONTROLLER, Shard};
 use crate::storage::{LogDirectory, Shutdown, StorageError};
+
+/// How often producers are looked through (Kafka: `producer.id.expiration.check.interval.ms`).
+const PRODUCER_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The topic of the metadata log (KIP-595).
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -78,6 +82,7 @@ impl Shard {
             outboxes: RefCell::new((0..=cores).map(|_| VecDeque::new()).collect()),
             retrying: Cell::new(false),
             hosted: RefCell::new(HashMap::new()),
+            unopened: RefCell::new(HashSet::new()),
             purgatory: RefCell::new(Purgatory::default()),
             image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
             directories: Directories::new(directories)?,
@@ -120,6 +125,7 @@ impl Shard {
             self.post(core, Message::Listen);
         }
         self.allow_listening();
+        self.directories.remove_leftovers();
         Ok(())
     }
 
@@ -151,6 +157,19 @@ impl Shard {
 
     fn metadata_settings(&self) -> Settings {
         log_settings(&self.config.broker.topic_defaults)
+    }
+
+    /// Forgets producers that have been silent for `producer.id.expiration.ms`, for ever.
+    pub async fn expire_producers(self: Rc<Self>) {
+        let expiration = self.config.broker.producer_id_expiration;
+        loop {
+            rt::time::sleep(PRODUCER_EXPIRY_INTERVAL).await;
+            let hosted: Vec<_> = self.hosted.borrow().values().cloned().collect();
+            for partition in hosted {
+                partition.expire_producers(rt::time::wall(), expiration);
+                rt::task::yield_now().await;
+            }
+        }
     }
 
     /// The other cores may be reached: connections may come.

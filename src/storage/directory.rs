@@ -16,7 +16,7 @@ use crate::log::Settings;
 use crate::log::checkpoint::{decode_offsets, encode_offsets};
 use crate::log::names::{
     CLEAN_SHUTDOWN, DELETED_DIRECTORY_SUFFIX, LOG_START_OFFSETS, META_PROPERTIES, PARTITION_METADATA, RECOVERY_POINTS,
-    deleted_directory_name, parse_directory_name,
+    deleted_directory_name, parse_directory_name, stray_directory_name,
 };
 use crate::log::properties::{
     MetaProperties, decode_partition_metadata, encode_clean_shutdown, encode_partition_metadata,
@@ -200,22 +200,42 @@ impl LogDirectory {
         }
     }
 
+    /// Sets the files of a partition aside, for a person to look at: they are of another topic with the same name. Returns where they
+    /// are now.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
+        self.rename_partition(partition, stray_directory_name)
+    }
+
+    /// The topic whose records a partition's directory holds; `None` when it does not say, or does not exist.
+    #[must_use]
+    pub fn topic_id_of(&self, partition: &TopicPartition) -> Option<TopicId> {
+        self.read_topic_id(partition)
+    }
+
     /// Begins the deletion of a partition: under its new name nobody finds it any more. Returns what [`LogDirectory::remove`] takes.
     ///
     /// # Errors
     /// [`StorageError::Offline`].
     pub fn begin_deletion(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
+        self.rename_partition(partition, deleted_directory_name)
+    }
+
+    fn rename_partition(
+        &self,
+        partition: &TopicPartition,
+        new_name: fn(&TopicPartition, u128) -> String,
+    ) -> Result<PathBuf, StorageError> {
         self.inner.health.check()?;
         let path = self.partition_path(partition);
         let mut unique = [0; 16];
         random::fill(&mut unique);
-        let deleted = self
-            .inner
-            .path
-            .join(deleted_directory_name(partition, u128::from_be_bytes(unique)));
-        let renamed = fs::rename(&path, &deleted).and_then(|()| fs::sync_directory(&self.inner.path));
-        renamed.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
-        Ok(deleted)
+        let renamed = self.inner.path.join(new_name(partition, u128::from_be_bytes(unique)));
+        let done = fs::rename(&path, &renamed).and_then(|()| fs::sync_directory(&self.inner.path));
+        done.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
+        Ok(renamed)
     }
 
     /// Removes the files of a partition whose deletion has begun.

@@ -9,6 +9,7 @@ use super::error::Health;
 use super::files::Files;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::Offset;
+use crate::base::time::TimestampMs;
 use crate::log::{LogState, Settings};
 
 /// A log, held by the core that owns the partition. Clones are the same log.
@@ -92,6 +93,11 @@ impl Log {
     /// Settings for appends from now on.
     pub fn set_settings(&self, settings: Settings) {
         self.inner.settings.set(settings);
+    }
+
+    /// Forgets producers whose last batch is older than `expiration_ms`.
+    pub fn expire_producers(&self, now: TimestampMs, expiration_ms: i64) {
+        self.inner.state.borrow_mut().expire_producers(now, expiration_ms);
     }
 
     /// Closes the files of a log that nobody uses just now; they are opened again when needed.
