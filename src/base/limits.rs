@@ -32,6 +32,9 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 128;
 /// Bytes of requests and of their answers that a core holds; then sockets are not read.
 pub const REQUEST_MEMORY_BYTES_PER_CORE: usize = 256 * 1024 * 1024;
 
+/// Longer requests wait apart from others for memory: a batch of the largest default size goes with room.
+pub const SMALL_REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 /// Answers of one connection are joined to one send until they have this many bytes.
 pub const REPLY_BYTES_PER_SEND_MAX: u64 = 256 * 1024;
 
@@ -47,6 +50,7 @@ pub const BATCH_EXPANDED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 500 us.
 pub const VALIDATION_STEP_BYTES: u64 = 128 * 1024;
 
+const _: () = assert!(SMALL_REQUEST_BYTES_MAX < REQUEST_MEMORY_BYTES_PER_CORE / 4);
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());

@@ -25,18 +25,9 @@ pub async fn serve(context: Rc<Context>, memory: MemoryUnits, accepted: Accepted
         .stream
         .peer_address()
         .map_or_else(|_| "a peer that has gone".to_owned(), |peer| peer.to_string());
-    let mut reader = RequestReader::new(
-        accepted.stream.clone(),
-        limits,
-        memory,
-        Rc::clone(&accepted.last_activity),
-    );
+    let mut reader = RequestReader::new(accepted.stream.clone(), limits, memory, Rc::clone(&accepted.activity));
     let replies = Replies::new();
-    let writer = write_replies(
-        accepted.stream.clone(),
-        replies.clone(),
-        Rc::clone(&accepted.last_activity),
-    );
+    let writer = write_replies(accepted.stream.clone(), replies.clone(), Rc::clone(&accepted.activity));
     let (stream, writing_to) = (accepted.stream.clone(), peer.clone());
     rt::task::spawn(async move {
         if let Err(error) = writer.await {

@@ -1,6 +1,5 @@
 //! One connection: its requests in, its answers out.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
@@ -8,11 +7,10 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::base::limits::REPLY_BYTES_PER_SEND_MAX;
-use crate::base::time::Monotonic;
-use crate::net::admission::{MemoryUnits, Units};
+use crate::net::admission::{Line, MemoryUnits, Units};
 use crate::net::frame::{FrameDecoder, FrameError, FrameLimits};
+use crate::net::listener::Activity;
 use crate::net::replies::{Replies, Reply};
-use crate::rt;
 use crate::rt::net::{SendPart, Stream};
 
 /// Why a connection ended early.
@@ -38,12 +36,12 @@ pub struct RequestReader {
     /// Units of bytes in the decoder.
     pending: Units,
     whole: VecDeque<RequestFrame>,
-    last_activity: Rc<Cell<Monotonic>>,
+    activity: Rc<Activity>,
 }
 
 impl RequestReader {
     #[must_use]
-    pub fn new(stream: Stream, limits: FrameLimits, memory: MemoryUnits, last_activity: Rc<Cell<Monotonic>>) -> Self {
+    pub fn new(stream: Stream, limits: FrameLimits, memory: MemoryUnits, activity: Rc<Activity>) -> Self {
         let pending = memory.none();
         let decoder = FrameDecoder::new(limits);
         Self {
@@ -52,7 +50,7 @@ impl RequestReader {
             memory,
             pending,
             whole: VecDeque::new(),
-            last_activity,
+            activity,
         }
     }
 
@@ -65,24 +63,23 @@ impl RequestReader {
             if let Some(frame) = self.whole.pop_front() {
                 return Ok(Some(frame));
             }
+            self.activity.set_mid_request(self.decoder.is_mid_frame());
             let received = self.stream.receive().await?;
+            self.activity.set_mid_request(false);
             if received.is_empty() {
                 return Ok(None);
             }
-            self.last_activity.set(rt::time::now());
-            match self.memory.try_take(received.len()) {
-                Some(units) => {
-                    self.pending.merge(units);
-                    self.decode(&received)?;
-                }
-                None => {
-                    // The receive buffer belongs to all connections of the core: it is not held while waiting.
-                    let copy = received.to_vec();
-                    drop(received);
-                    let units = self.memory.take(copy.len()).await;
-                    self.pending.merge(units);
-                    self.decode(&copy)?;
-                }
+            self.activity.now();
+            let line = Line::of(self.decoder.frame_bytes());
+            if self.memory.try_take(line, received.len(), &mut self.pending) {
+                self.decode(&received)?;
+            } else {
+                // The receive buffer belongs to all connections of the core: it is not held while waiting.
+                let copy = received.to_vec();
+                drop(received);
+                self.memory.take(line, copy.len(), &mut self.pending).await;
+                self.activity.now();
+                self.decode(&copy)?;
             }
         }
     }
@@ -102,13 +99,13 @@ impl RequestReader {
 ///
 /// # Errors
 /// The connection failed; answers that have not left are lost with it.
-pub async fn write_replies(stream: Stream, replies: Replies, last_activity: Rc<Cell<Monotonic>>) -> io::Result<()> {
+pub async fn write_replies(stream: Stream, replies: Replies, activity: Rc<Activity>) -> io::Result<()> {
     while let Some(ready) = replies.next().await {
         for group in grouped(ready) {
             let close = group.close;
             if !group.parts.is_empty() {
                 stream.send_all(group.parts).await?;
-                last_activity.set(rt::time::now());
+                activity.now();
             }
             drop(group.units);
             if close {

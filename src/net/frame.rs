@@ -10,6 +10,9 @@ use bytes::{Bytes, BytesMut};
 /// Buffers are reserved whole up to this length; longer frames grow with what arrives.
 const RESERVED_AT_ONCE_BYTES_MAX: usize = 256 * 1024;
 
+/// A buffer that is full becomes this many times as large: the bytes of a long frame are copied by a third once more.
+const GROWTH: usize = 4;
+
 /// Why a stream cannot be cut any further; the connection has to be closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FrameError {
@@ -65,6 +68,11 @@ impl FrameDecoder {
         };
         let taken = input.len().min(length - self.body.len());
         let (front, rest) = input.split_at(taken);
+        let bytes = self.body.len() + taken;
+        if bytes > self.body.capacity() {
+            let capacity = bytes.saturating_mul(GROWTH).min(length);
+            self.body.reserve(capacity - self.body.len());
+        }
         self.body.extend_from_slice(front);
         *input = rest;
         if self.body.len() < length {
@@ -110,6 +118,12 @@ impl FrameDecoder {
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
         self.body.len()
+    }
+
+    /// Bytes that the frame being read will have; 0 when none is known.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        self.length.unwrap_or(0)
     }
 
     /// Whether a frame has begun and is not whole.

@@ -1,4 +1,4 @@
-//! Accepting connections, and closing those that have been silent too long.
+//! Accepting connections, and closing those that have been silent too long, or stand in the way of others.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -7,8 +7,38 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::base::time::Monotonic;
+use crate::net::admission::MemoryUnits;
 use crate::rt;
 use crate::rt::net::{Listener, Stream};
+
+/// How long a peer may pause within a request while others wait for memory.
+const STALL_MAX: Duration = Duration::from_secs(3);
+
+/// What a connection does, for those who may close it.
+pub struct Activity {
+    /// When a byte last came or left.
+    last: Cell<Monotonic>,
+    /// Whether the peer has begun a request, and its next byte is waited for.
+    is_mid_request: Cell<bool>,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            last: Cell::new(rt::time::now()),
+            is_mid_request: Cell::new(false),
+        }
+    }
+
+    /// A byte comes or leaves.
+    pub fn now(&self) {
+        self.last.set(rt::time::now());
+    }
+
+    pub fn set_mid_request(&self, is_mid_request: bool) {
+        self.is_mid_request.set(is_mid_request);
+    }
+}
 
 /// The open connections of one core.
 #[derive(Clone, Default)]
@@ -24,13 +54,13 @@ struct Table {
 
 struct Open {
     stream: Stream,
-    last_activity: Rc<Cell<Monotonic>>,
+    activity: Rc<Activity>,
 }
 
 /// One accepted connection; it leaves the table when this is dropped.
 pub struct Accepted {
     pub stream: Stream,
-    pub last_activity: Rc<Cell<Monotonic>>,
+    pub activity: Rc<Activity>,
     id: u64,
     connections: Connections,
 }
@@ -47,17 +77,17 @@ impl Connections {
         let mut table = self.table.borrow_mut();
         let id = table.next_id;
         table.next_id += 1;
-        let last_activity = Rc::new(Cell::new(rt::time::now()));
+        let activity = Rc::new(Activity::new());
         table.open.insert(
             id,
             Open {
                 stream: stream.clone(),
-                last_activity: Rc::clone(&last_activity),
+                activity: Rc::clone(&activity),
             },
         );
         Accepted {
             stream,
-            last_activity,
+            activity,
             id,
             connections: self.clone(),
         }
@@ -70,7 +100,12 @@ impl Connections {
 
     /// Closes every connection that has been silent for longer than `idle_max`; the number of them.
     pub fn close_idle(&self, now: Monotonic, idle_max: Duration) -> usize {
-        self.close_where(|open| now.since(open.last_activity.get()) > idle_max)
+        self.close_where(|open| now.since(open.activity.last.get()) > idle_max)
+    }
+
+    /// Closes every connection whose peer has begun a request and sent nothing of it for [`STALL_MAX`]; the number of them.
+    fn close_stalled(&self, now: Monotonic) -> usize {
+        self.close_where(|open| open.activity.is_mid_request.get() && now.since(open.activity.last.get()) > STALL_MAX)
     }
 
     /// Closes every connection.
@@ -120,6 +155,23 @@ pub async fn sweep_idle(connections: Connections, idle_max: Duration) {
         let closed = connections.close_idle(rt::time::now(), idle_max);
         if closed > 0 {
             tracing::debug!(closed, "closed connections that were silent too long");
+        }
+    }
+}
+
+/// Closes connections whose peers do not go on with a request while others wait for the memory that it holds; for ever.
+pub async fn sweep_stalled(connections: Connections, memory: MemoryUnits) {
+    loop {
+        rt::time::sleep(STALL_MAX / 4).await;
+        if !memory.is_short() {
+            continue;
+        }
+        let closed = connections.close_stalled(rt::time::now());
+        if closed > 0 {
+            tracing::warn!(
+                closed,
+                "closed connections that sent half a request while others waited for memory"
+            );
         }
     }
 }

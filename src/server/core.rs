@@ -9,7 +9,7 @@ use crate::base::limits::REQUEST_MEMORY_BYTES_PER_CORE;
 use crate::kafka::context::Context;
 use crate::kafka::session;
 use crate::net::admission::MemoryUnits;
-use crate::net::listener::{Connections, accept_forever, sweep_idle};
+use crate::net::listener::{Connections, accept_forever, sweep_idle, sweep_stalled};
 use crate::rt;
 use crate::rt::net::Listener;
 use crate::shard::directories::ClosedLog;
@@ -91,6 +91,7 @@ fn listen(shard: &Rc<Shard>, shared: &Arc<Shared>, connections: &Connections) ->
             session::serve(Rc::clone(&context), memory.clone(), accepted)
         }));
     }
+    rt::task::spawn_background(sweep_stalled(connections.clone(), memory));
     if let Some(idle_max) = shared.config.broker.sockets.idle_max {
         rt::task::spawn_background(sweep_idle(connections.clone(), idle_max));
     }
