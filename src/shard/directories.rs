@@ -106,7 +106,7 @@ impl Directories {
         let Some(directory) = place.and_then(|place| self.all.get(place)).cloned() else {
             return;
         };
-        log.release_files();
+        log.retire();
         match directory.begin_deletion(&partition) {
             Ok(path) => rt::task::spawn_background(async move {
                 if let Err(error) = directory.remove(&path) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::durability::replace_file_now;
+use super::checkpoint::{begin_recovery_point, replace_file_now};
 use super::error::{Health, StorageError};
 use super::open::{OpenRequest, Shutdown};
 use crate::base::ids::{NodeId, TopicId, TopicPartition, base64_url};
@@ -175,11 +175,12 @@ impl LogDirectory {
             return Ok(());
         }
         let create = || {
-            fs::create_directory_all(&path)?;
-            replace_file_now(
-                path.join(PARTITION_METADATA),
-                encode_partition_metadata(topic_id).as_bytes(),
-            )?;
+            if !fs::exists(&path)? {
+                fs::create_directory_all(&path)?;
+                begin_recovery_point(&path, partition)?;
+            }
+            let text = encode_partition_metadata(topic_id);
+            replace_file_now(&path.join(PARTITION_METADATA), text.as_bytes())?;
             fs::sync_directory(&self.inner.path)
         };
         create().map_err(|error| self.inner.health.fail("create", &path, &error))
@@ -280,7 +281,7 @@ impl LogDirectory {
     fn write(&self, name: &str, text: &str) -> Result<(), StorageError> {
         self.inner.health.check()?;
         let path = self.inner.path.join(name);
-        let written = replace_file_now(path.clone(), text.as_bytes());
+        let written = replace_file_now(&path, text.as_bytes());
         written.map_err(|error| self.inner.health.fail("write", &path, &error))
     }
 }
@@ -324,7 +325,7 @@ fn identify(path: &Path, node_id: NodeId, cluster_id: Option<&str>) -> Result<Me
                 node_id,
                 directory_id: Some(fresh_id()),
             };
-            replace_file_now(file, properties.encode().as_bytes()).map_err(unusable)?;
+            replace_file_now(&file, properties.encode().as_bytes()).map_err(unusable)?;
             Ok(properties)
         }
         Err(error) => Err(unusable(error)),

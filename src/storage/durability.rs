@@ -6,21 +6,15 @@
 //! record is never in a file without a name.
 //!
 //! A failed sync takes the log directory offline for good: after it, nobody knows what is on the disk.
-//!
-//! [`Log::checkpoint`] is the other half: it puts what is derived (indexes of closed segments, producer snapshots, leader epochs) on
-//! the disk, and returns the offset below which recovery need not look any more.
 
 use std::cell::Cell;
-use std::io;
-use std::path::PathBuf;
 
 use super::error::StorageError;
 use super::files::Closing;
 use super::log::Log;
-use crate::base::offset::{FilePosition, Offset};
-use crate::log::checkpoint::encode_epochs;
-use crate::log::names::{FileKind, LEADER_EPOCHS, file_name};
-use crate::rt::fs::{self, File, Open};
+use crate::base::offset::Offset;
+use crate::log::names::{FileKind, file_name};
+use crate::rt::fs::{self, File};
 use crate::rt::local::Event;
 
 /// What of a log is on the disk.
@@ -29,12 +23,14 @@ pub(super) struct Durability {
     /// Everything below is on the disk.
     durable: Cell<Offset>,
     syncing: Gate,
-    checkpointing: Gate,
+    pub(super) checkpointing: Gate,
     /// The directory has names that are not on the disk.
     new_names: Cell<bool>,
     /// How often the leader epochs changed, and how many of these changes are in their checkpoint.
-    epoch_changes: Cell<u64>,
-    epoch_changes_written: Cell<u64>,
+    pub(super) epoch_changes: Cell<u64>,
+    pub(super) epoch_changes_written: Cell<u64>,
+    /// The partition is deleted: its directory has another name, or none.
+    retired: Cell<bool>,
 }
 
 impl Durability {
@@ -46,6 +42,7 @@ impl Durability {
             new_names: Cell::new(false),
             epoch_changes: Cell::new(0),
             epoch_changes_written: Cell::new(0),
+            retired: Cell::new(false),
         }
     }
 
@@ -56,17 +53,21 @@ impl Durability {
     pub(super) fn note_new_epoch(&self) {
         self.epoch_changes.set(self.epoch_changes.get() + 1);
     }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.get()
+    }
 }
 
 /// What only one does at a time.
 #[derive(Debug, Default)]
-struct Gate {
+pub(super) struct Gate {
     is_taken: Cell<bool>,
     left: Event,
 }
 
 /// The right to pass. Given back when the one who has it ends, or is dropped before.
-struct Turn<'a>(&'a Gate);
+pub(super) struct Turn<'a>(&'a Gate);
 
 impl Gate {
     /// `None` while another has it.
@@ -74,7 +75,7 @@ impl Gate {
         (!self.is_taken.replace(true)).then(|| Turn(self))
     }
 
-    async fn enter(&self) -> Turn<'_> {
+    pub(super) async fn enter(&self) -> Turn<'_> {
         loop {
             let left = self.left.listen();
             match self.try_enter() {
@@ -99,7 +100,13 @@ impl Log {
         self.inner.durability.durable.get()
     }
 
-    /// Waits until every record below `up_to` is on the disk.
+    /// The partition is deleted: nothing is written or synced for this log any more, and nobody needs it to be.
+    pub fn retire(&self) {
+        self.inner.durability.retired.set(true);
+        self.release_files();
+    }
+
+    /// Waits until every record below `up_to` is on the disk. Of a retired log, nothing is waited for.
     ///
     /// # Errors
     /// [`StorageError::Offline`] when a write or a sync of this log directory failed, now or before.
@@ -107,7 +114,7 @@ impl Log {
         let durability = &self.inner.durability;
         loop {
             self.inner.health.check()?;
-            if durability.durable.get() >= up_to {
+            if durability.durable.get() >= up_to || durability.is_retired() {
                 return Ok(());
             }
             let left = durability.syncing.left.listen();
@@ -120,105 +127,40 @@ impl Log {
 
     /// Syncs all that is written at this moment.
     async fn sync_written(&self) -> Result<(), StorageError> {
-        let durability = &self.inner.durability;
         let written = self.log_end_offset();
-        let (closing, active, active_path) = {
+        let (closing, active, active_base) = {
             let mut files = self.inner.files.borrow_mut();
-            let active = files.active_log()?;
-            let path = files.directory.join(file_name(files.active.base_offset, FileKind::Log));
-            (files.closing.clone(), active, path)
+            (files.closing.clone(), files.active_log()?, files.active.base_offset)
         };
-        for Closing { log, is_synced, .. } in closing {
+        for Closing { log, is_synced, .. } in &closing {
             if !is_synced.get() {
-                self.sync(&log, &active_path).await?;
+                self.sync(log, active_base).await?;
                 is_synced.set(true);
             }
         }
-        self.sync(&active, &active_path).await?;
+        self.sync(&active, active_base).await?;
         self.sync_names()?;
-        // A truncation may have come in between: it counts.
-        let end = written.min(self.log_end_offset());
-        durability.durable.set(durability.durable.get().max(end));
+        let durable = &self.inner.durability.durable;
+        durable.set(durable.get().max(written));
         Ok(())
     }
 
-    async fn sync(&self, file: &File, path: &std::path::Path) -> Result<(), StorageError> {
+    /// Syncs a file of a segment.
+    pub(super) async fn sync(&self, file: &File, base_offset: Offset) -> Result<(), StorageError> {
         let synced = file.sync_data().await;
-        synced.map_err(|error| self.inner.health.fail("sync", path, &error))?;
+        synced.map_err(|error| {
+            let path = self.path().join(file_name(base_offset, FileKind::Log));
+            self.inner.health.fail("sync", &path, &error)
+        })?;
         self.inner.health.check()
     }
 
-    fn sync_names(&self) -> Result<(), StorageError> {
-        if self.inner.durability.new_names.replace(false) {
+    pub(super) fn sync_names(&self) -> Result<(), StorageError> {
+        let durability = &self.inner.durability;
+        if !durability.is_retired() && durability.new_names.replace(false) {
             let directory = self.path();
             fs::sync_directory(&directory).map_err(|error| self.inner.health.fail("sync", &directory, &error))?;
         }
         Ok(())
     }
-
-    /// Puts everything that is written, and everything derived from it, on the disk; returns the recovery point: recovery need not
-    /// look at what lies below.
-    ///
-    /// # Errors
-    /// [`StorageError::Offline`].
-    pub async fn checkpoint(&self) -> Result<Offset, StorageError> {
-        let _turn = self.inner.durability.checkpointing.enter().await;
-        // Segments that are rolled from here on are not covered by this sync, and stay on the list.
-        let closing = self.inner.files.borrow().closing.clone();
-        let recovery_point = self.log_end_offset();
-        self.make_durable(recovery_point).await?;
-        for segment in &closing {
-            let path = self.path().join(file_name(segment.base_offset, FileKind::OffsetIndex));
-            for file in &segment.derived {
-                self.sync(file, &path).await?;
-            }
-        }
-        self.inner
-            .files
-            .borrow_mut()
-            .closing
-            .retain(|segment| !closing.iter().any(|done| done.base_offset == segment.base_offset));
-        let durability = &self.inner.durability;
-        let epoch_changes = durability.epoch_changes.get();
-        if epoch_changes > durability.epoch_changes_written.get() {
-            self.write_epochs().await?;
-            durability.epoch_changes_written.set(epoch_changes);
-        }
-        self.sync_names()?;
-        Ok(recovery_point.min(self.durable_end_offset()))
-    }
-
-    /// Writes the checkpoint of the leader epochs anew.
-    async fn write_epochs(&self) -> Result<(), StorageError> {
-        let text = encode_epochs(self.inner.state.borrow().epochs().entries());
-        let path = self.path().join(LEADER_EPOCHS);
-        let written = replace_file(path.clone(), text.as_bytes()).await;
-        written.map_err(|error| self.inner.health.fail("write", &path, &error))
-    }
-}
-
-/// Gives a file new content so that a crash leaves the old or the new; its name is durable once its directory is synced.
-pub(super) async fn replace_file(path: PathBuf, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.clone().into_os_string();
-    temporary.push(".tmp");
-    let file = File::open(&temporary, Open::Create)?;
-    file.truncate(0)?;
-    file.write_at(FilePosition::ZERO, &[content])?;
-    file.sync_data().await?;
-    fs::rename(&temporary, &path)?;
-    let directory = path.parent().unwrap_or(&path);
-    fs::sync_directory(directory)
-}
-
-/// [`replace_file`] where nothing else runs: at the start and the stop.
-pub(super) fn replace_file_now(path: PathBuf, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.clone().into_os_string();
-    temporary.push(".tmp");
-    let file = File::open(&temporary, Open::Create)?;
-    file.truncate(0)?;
-    file.write_at(FilePosition::ZERO, &[content])?;
-    file.sync_data_now()?;
-    fs::rename(&temporary, &path)?;
-    let directory = path.parent().unwrap_or(&path);
-    fs::sync_directory(directory)
 }

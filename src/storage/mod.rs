@@ -13,11 +13,12 @@
 //! | `directory` | a log directory: lock, identity, partitions in it, checkpoints, clean stops, deletion |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
 //! | `append`, `read`, `timestamp` | carry out the plans of these names |
-//! | `durability` | how a write becomes durable |
+//! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `close` | rolled segments and clean stops |
 
 mod append;
+mod checkpoint;
 mod close;
 mod directory;
 mod durability;

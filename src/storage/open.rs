@@ -3,15 +3,16 @@
 
 use std::path::PathBuf;
 
+use super::checkpoint::{own_recovery_point, replace_file};
 use super::error::{Health, StorageError};
 use super::files::{Files, SegmentFiles};
 use super::log::Log;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::{FilePosition, Offset};
 use crate::base::time::TimestampMs;
-use crate::log::checkpoint::decode_epochs;
+use crate::log::checkpoint::{decode_epochs, encode_epochs, encode_offsets};
 use crate::log::epochs::LeaderEpochs;
-use crate::log::names::{FileKind, LEADER_EPOCHS, file_name, parse_file_name};
+use crate::log::names::{FileKind, LEADER_EPOCHS, RECOVERY_POINTS, file_name, parse_file_name};
 use crate::log::producers::{Producers, snapshot};
 use crate::log::recovery::rebuild::IndexCounts;
 use crate::log::recovery::{Epochs, WalkEnd};
@@ -37,7 +38,8 @@ pub struct OpenRequest {
     pub path: PathBuf,
     pub settings: Settings,
     pub shutdown: Shutdown,
-    /// From the checkpoint of recovery points; 0 when it is not there.
+    /// From the log directory's checkpoint of recovery points; 0 when it is not there. One in the partition's own directory counts
+    /// instead.
     pub recovery_point: Offset,
     /// From the checkpoint of log start offsets; 0 when it is not there.
     pub log_start_offset: Offset,
@@ -82,7 +84,7 @@ impl Log {
             return opening.create();
         }
         opening.recover().await?;
-        opening.finish()
+        opening.finish().await
     }
 }
 
@@ -125,6 +127,7 @@ impl<'a> Opening<'a> {
         }
         segments.sort_unstable();
         snapshots.sort_unstable();
+        let recovery_point = own_recovery_point(path).unwrap_or(request.recovery_point);
         let mut opening = Self {
             health,
             report: Report::default(),
@@ -138,7 +141,10 @@ impl<'a> Opening<'a> {
             active: ActiveSegment::new(request.now),
             active_counts: IndexCounts::default(),
             log_end_offset: Offset::ZERO,
-            request,
+            request: OpenRequest {
+                recovery_point,
+                ..request
+            },
         };
         if !opening.segments.is_empty() {
             opening.read_epochs();
@@ -211,7 +217,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Makes the state and the log of what was recovered.
-    fn finish(mut self) -> Result<(Log, Report), StorageError> {
+    async fn finish(mut self) -> Result<(Log, Report), StorageError> {
         let end = self.log_end_offset;
         self.epochs.truncate_from_end(end);
         let recovered = Recovered {
@@ -229,7 +235,20 @@ impl<'a> Opening<'a> {
         let counts = self.active_counts;
         let active = SegmentFiles::existing(&self.request.path, base_offset, counts.offset, counts.time);
         self.remove_snapshots_after(end)?;
+        if self.request.shutdown == Shutdown::Unclean && state.segments().len() > 1 {
+            // All closed segments are on the disk, with their indexes: the next recovery need not walk them again.
+            self.write_checkpoint(LEADER_EPOCHS, &encode_epochs(state.epochs().entries()))
+                .await?;
+            self.write_checkpoint(RECOVERY_POINTS, &encode_offsets([(&self.request.partition, end)]))
+                .await?;
+        }
         Ok(self.into_log(state, active))
+    }
+
+    async fn write_checkpoint(&self, name: &str, text: &str) -> Result<(), StorageError> {
+        let path = self.request.path.join(name);
+        let written = replace_file(path.clone(), text.as_bytes()).await;
+        written.map_err(|error| self.health.fail("write", &path, &error))
     }
 
     /// A snapshot of a part of the log that is gone would be taken for one of what will stand there.

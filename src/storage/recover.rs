@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::durability::replace_file;
+use super::checkpoint::replace_file;
 use super::error::{Health, StorageError};
 use super::index::IndexFile;
 use super::indexes::Indexes;

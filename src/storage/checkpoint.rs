@@ -1,0 +1,129 @@
+//! Puts what is derived from a log on the disk, so that a start need not derive it again, and notes how far that goes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::durability::Durability;
+use super::error::StorageError;
+use super::log::Log;
+use crate::base::ids::TopicPartition;
+use crate::base::offset::{FilePosition, Offset};
+use crate::log::checkpoint::{decode_offsets, encode_epochs, encode_offsets};
+use crate::log::names::{LEADER_EPOCHS, RECOVERY_POINTS};
+use crate::rt::fs::{self, File, Open};
+
+impl Log {
+    /// Puts everything that is written, and everything derived from it (indexes of closed segments, producer snapshots, leader epochs),
+    /// on the disk; returns the recovery point: recovery need not look at what lies below.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub async fn checkpoint(&self) -> Result<Offset, StorageError> {
+        let durability = &self.inner.durability;
+        let _turn = durability.checkpointing.enter().await;
+        // Segments that are rolled from here on are not covered by this sync, and stay on the list.
+        let closing = self.inner.files.borrow().closing.clone();
+        let recovery_point = self.log_end_offset();
+        self.make_durable(recovery_point).await?;
+        for segment in &closing {
+            for file in &segment.derived {
+                self.sync(file, segment.base_offset).await?;
+            }
+        }
+        let epoch_changes = durability.epoch_changes.get();
+        if epoch_changes > durability.epoch_changes_written.get() {
+            let text = encode_epochs(self.inner.state.borrow().epochs().entries());
+            self.replace_own_file(LEADER_EPOCHS, &text).await?;
+            durability.epoch_changes_written.set(epoch_changes);
+        }
+        self.sync_names()?;
+        if !closing.is_empty() {
+            let text = encode_offsets([(self.partition(), recovery_point)]);
+            self.replace_own_file(RECOVERY_POINTS, &text).await?;
+        }
+        let is_done = |base_offset| closing.iter().any(|done| done.base_offset == base_offset);
+        let mut files = self.inner.files.borrow_mut();
+        files.closing.retain(|segment| !is_done(segment.base_offset));
+        Ok(recovery_point)
+    }
+
+    /// Gives a file in the partition's directory new content, unless the partition is deleted meanwhile.
+    async fn replace_own_file(&self, name: &str, text: &str) -> Result<(), StorageError> {
+        let path = self.path().join(name);
+        let replaced = replace_unless_retired(&self.inner.durability, path.clone(), text.as_bytes()).await;
+        replaced.map_err(|error| self.inner.health.fail("write", &path, &error))
+    }
+}
+
+async fn replace_unless_retired(durability: &Durability, path: PathBuf, content: &[u8]) -> io::Result<()> {
+    if durability.is_retired() {
+        return Ok(());
+    }
+    let new = write_beside(&path, content)?;
+    new.file.sync_data().await?;
+    if durability.is_retired() {
+        Ok(())
+    } else {
+        new.put_in_place()
+    }
+}
+
+/// Gives a file new content so that a crash leaves the old or the new.
+pub(super) async fn replace_file(path: PathBuf, content: &[u8]) -> io::Result<()> {
+    let new = write_beside(&path, content)?;
+    new.file.sync_data().await?;
+    new.put_in_place()
+}
+
+/// [`replace_file`] where nothing else runs: at the start and the stop.
+pub(super) fn replace_file_now(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = write_beside(path, content)?;
+    new.file.sync_data_now()?;
+    new.put_in_place()
+}
+
+/// New content under another name.
+struct Beside<'a> {
+    file: File,
+    temporary: PathBuf,
+    path: &'a Path,
+}
+
+fn write_beside<'a>(path: &'a Path, content: &[u8]) -> io::Result<Beside<'a>> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let file = File::open(&temporary, Open::Create)?;
+    file.truncate(0)?;
+    file.write_at(FilePosition::ZERO, &[content])?;
+    Ok(Beside {
+        file,
+        temporary: temporary.into(),
+        path,
+    })
+}
+
+impl Beside<'_> {
+    /// Takes the name; waits until that is on the disk.
+    fn put_in_place(self) -> io::Result<()> {
+        fs::rename(&self.temporary, self.path)?;
+        fs::sync_directory(self.path.parent().unwrap_or(self.path))
+    }
+}
+
+/// Notes in a new partition's directory that recovery must look at everything: what the log directory's own checkpoint says of this
+/// name may be of another partition, deleted since. The name is synced by the caller.
+pub(super) fn begin_recovery_point(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    let text = encode_offsets([(partition, Offset::ZERO)]);
+    let path = directory.join(RECOVERY_POINTS);
+    let new = write_beside(&path, text.as_bytes())?;
+    new.file.sync_data_now()?;
+    fs::rename(&new.temporary, &path)
+}
+
+/// The recovery point that a partition's directory itself tells. Apache Kafka writes none there.
+pub(super) fn own_recovery_point(directory: &Path) -> Option<Offset> {
+    let text = fs::read(directory.join(RECOVERY_POINTS)).ok()?;
+    // Torn, it tells only that there was one: then everything is looked at.
+    let entries = decode_offsets(&text).unwrap_or_default();
+    Some(entries.first().map_or(Offset::ZERO, |(_, offset)| *offset))
+}
