@@ -185,3 +185,6 @@ pub(super) fn largest_after(segment: &Segment, batch: &Batch, last_offset: Offse
         so_far
     }
 }
+
+#[cfg(test)]
+mod tests;

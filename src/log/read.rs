@@ -200,3 +200,6 @@ fn put(ring: &mut [Option<Hint>; POSITION_HINTS], next: &mut u8, hint: Hint) {
 }
 
 const _: () = assert!(POSITION_HINTS.is_power_of_two());
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,14 @@ impl LogState {
         self.segments.iter().map(|segment| u64::from(segment.bytes)).sum()
     }
 
+    /// Bytes on the heap, closely estimated.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.segments.capacity() * size_of::<Segment>()
+            + size_of_val(self.epochs.entries())
+            + self.producers.heap_bytes()
+    }
+
     /// The segment that holds `offset`, or the first one after it: index in [`segments`](Self::segments).
     #[must_use]
     pub fn segment_index_of(&self, offset: Offset) -> usize {

@@ -171,6 +171,17 @@ impl Files {
         Ok(&mut self.readers[0])
     }
 
+    /// Bytes on the heap, closely estimated.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let of_segment = |files: &SegmentFiles| files.offset_index.heap_bytes() + files.time_index.heap_bytes();
+        let readers: usize = self.readers.iter().map(of_segment).sum();
+        self.directory.capacity()
+            + of_segment(&self.active)
+            + readers
+            + self.readers.capacity() * size_of::<SegmentFiles>()
+            + self.closing.capacity() * size_of::<Closing>()
+    }
+
     /// Closes what nobody reads just now.
     pub(super) fn release(&mut self) {
         self.readers.clear();

@@ -66,6 +66,10 @@ impl<const N: usize> IndexFile<N> {
         Ok(())
     }
 
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.path.capacity() + self.pending.capacity()
+    }
+
     pub(super) fn entries(&self) -> u32 {
         self.written + u32::try_from(self.pending.len() / N).unwrap_or(0)
     }

@@ -100,6 +100,12 @@ impl Log {
         self.inner.state.borrow_mut().expire_producers(now, expiration_ms);
     }
 
+    /// Bytes of memory that this log takes, closely estimated.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Inner>() + self.inner.state.borrow().heap_bytes() + self.inner.files.borrow().heap_bytes()
+    }
+
     /// Closes the files of a log that nobody uses just now; they are opened again when needed.
     pub fn release_files(&self) {
         self.inner.files.borrow_mut().release();

@@ -39,6 +39,12 @@ impl Producers {
         self.entries.len()
     }
 
+    /// Bytes on the heap, closely estimated: nodes of the tree have room for eleven.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.len() * size_of::<ProducerEntry>() + self.len().next_multiple_of(11) * 2 * size_of::<ProducerId>()
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -350,3 +350,98 @@ fn a_deleted_partition_is_gone() {
     directory.remove(&deleted).unwrap();
     assert!(directory.deleted().unwrap().is_empty());
 }
+
+#[test]
+fn damage_of_synced_data_is_for_a_person() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        directory.create_partition(&partition(), TopicId([7; 16])).unwrap();
+        let (log, _) = open(&directory).await;
+        for index in 0..100 {
+            append(&log, &batch(2, index));
+        }
+        log.checkpoint().await.unwrap();
+        let segment = log.path().join(file_name(Offset(0), FileKind::Log));
+        let before = fs::read(&segment).unwrap();
+        let file = File::open(&segment, Open::ReadWrite).unwrap();
+        file.write_at(FilePosition(1000), &[&[0xff; 10]]).unwrap();
+        // What makes recovery look at synced data at all.
+        fs::remove_file(log.path().join(file_name(Offset(0), FileKind::OffsetIndex))).unwrap();
+        let request = directory.open_request(&partition(), SETTINGS, TimestampMs(0));
+        let refused = Log::open(directory.health(), request).await;
+        assert!(matches!(refused, Err(StorageError::Damaged { .. })), "{refused:?}");
+        assert!(!directory.health().is_offline(), "the other partitions go on");
+        assert_eq!(fs::read(&segment).unwrap().len(), before.len(), "nothing was cut");
+    });
+}
+
+#[test]
+fn a_torn_end_that_was_not_synced_is_cut_off() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..10 {
+            append(&log, &batch(2, index));
+        }
+        let segment = log.path().join(file_name(Offset(0), FileKind::Log));
+        let length = fs::read(&segment).unwrap().len() as u64;
+        for (tail, what) in [
+            (vec![0; 5000], "zeroes"),
+            (batch(2, 0)[..70].to_vec(), "half a batch"),
+            (vec![1; 99], "noise"),
+        ] {
+            let file = File::open(&segment, Open::ReadWrite).unwrap();
+            file.write_at(FilePosition(length), &[&tail]).unwrap();
+            let (again, report) = open(&directory).await;
+            let cut = report.cut.unwrap();
+            assert_eq!(
+                (cut.position.0, cut.offset, cut.bytes),
+                (length, Offset(20), tail.len() as u64),
+                "{what}"
+            );
+            assert_eq!(again.log_end_offset(), Offset(20));
+            assert_eq!(read_all(&again, 1000).len(), 10);
+        }
+    });
+}
+
+#[test]
+fn a_retired_log_leaves_its_successor_alone() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        directory.create_partition(&partition(), TopicId([1; 16])).unwrap();
+        let (log, _) = open(&directory).await;
+        for index in 0..100 {
+            append(&log, &batch(2, index));
+        }
+        log.retire();
+        directory.begin_deletion(&partition()).unwrap();
+        directory.create_partition(&partition(), TopicId([2; 16])).unwrap();
+        let (successor, _) = open(&directory).await;
+        // The rolls of the old log have left work in the background.
+        log.checkpoint().await.unwrap();
+        log.make_durable(log.log_end_offset()).await.unwrap();
+        append(&successor, &batch(1, 0));
+        successor.make_durable(Offset(1)).await.unwrap();
+        assert!(!directory.health().is_offline());
+        assert!(!fs::exists(successor.path().join("leader-epoch-checkpoint")).unwrap());
+        assert_eq!(directory.partitions().unwrap()[0].topic_id, Some(TopicId([2; 16])));
+    });
+}
+
+#[test]
+fn an_idle_log_is_small() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        append(&log, &idempotent(0, 1));
+        let before = fs::list("/proc/self/fd").unwrap().len();
+        log.make_durable(Offset(1)).await.unwrap();
+        log.release_files();
+        assert!(
+            fs::list("/proc/self/fd").unwrap().len() < before,
+            "its files are closed"
+        );
+        assert!(log.memory_bytes() < 4096, "{} bytes", log.memory_bytes());
+    });
+}
