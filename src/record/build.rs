@@ -202,7 +202,7 @@ impl BatchBuilder {
     /// `TooLarge` when the batch would be longer than the format can say, `Compressor` when the codec fails.
     pub fn build(self) -> Result<Bytes, BatchError> {
         let Self { header, level, bytes } = self;
-        let mut bytes = match header.attributes.compression() {
+        let bytes = match header.attributes.compression() {
             None | Some(Compression::None) => bytes,
             Some(compression) if header.record_count > 0 => {
                 let mut output = Vec::with_capacity(bytes.len() / 2 + BATCH_HEADER_BYTES);
@@ -213,18 +213,26 @@ impl BatchBuilder {
             }
             Some(_) => bytes,
         };
-        let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
-        let Some(sealed) = header.seal(records) else {
-            return Err(BatchError::TooLarge {
-                bytes: bytes.len(),
-                bytes_max: i32::MAX as usize,
-            });
-        };
-        if let Some(front) = bytes.first_chunk_mut::<BATCH_HEADER_BYTES>() {
-            *front = sealed;
-        }
-        Ok(Bytes::from(bytes))
+        sealed(header, bytes)
     }
+}
+
+/// Writes the header, its length and checksum computed, into the room that `bytes` has for it before the records.
+///
+/// # Errors
+/// `TooLarge` when the batch would be longer than the format can say.
+pub(super) fn sealed(header: BatchHeader, mut bytes: Vec<u8>) -> Result<Bytes, BatchError> {
+    let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
+    let Some(header) = header.seal(records) else {
+        return Err(BatchError::TooLarge {
+            bytes: bytes.len(),
+            bytes_max: i32::MAX as usize,
+        });
+    };
+    if let Some(front) = bytes.first_chunk_mut::<BATCH_HEADER_BYTES>() {
+        *front = header;
+    }
+    Ok(Bytes::from(bytes))
 }
 
 /// Bytes of a record after its length.

@@ -16,7 +16,7 @@
 //! | `validate` | the checks on a producer's batch; `walk` the pass over its records, `source` where their bytes come from |
 //! | `iterate` | records, lazily |
 //! | `build` | new batches; `control` the markers in control batches |
-//! | `codec` | gzip, snappy, lz4, zstd |
+//! | `codec` | gzip, snappy, lz4, zstd; `recompress` from one to another |
 //! | `varint` | variable-length integers |
 
 #![deny(clippy::indexing_slicing)]
@@ -28,6 +28,7 @@ pub mod control;
 pub mod error;
 pub mod header;
 pub mod iterate;
+pub mod recompress;
 mod source;
 pub mod validate;
 pub mod varint;
@@ -40,6 +41,7 @@ pub use control::{ControlType, EndTxnMarker, MarkerPlace, TxnOutcome};
 pub use error::{BatchError, Corruption, Invalidity, RecordFault};
 pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
 pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
+pub use recompress::recompress;
 pub use validate::{Rules, Validated, Validation, validate};
 
 #[cfg(test)]
