@@ -40,6 +40,23 @@ fn version_and_reference_go_to_standard_output() {
 }
 
 #[test]
+fn a_command_line_that_cannot_stand_is_told_with_its_usage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases: [(&[&str], &str); 3] = [
+        (&["surve"], "unrecognized subcommand 'surve'"),
+        (&["serve", "a", "b"], "unexpected argument 'b'"),
+        (&[], "Usage: duramen <COMMAND>"),
+    ];
+    for (arguments, expected) in cases {
+        let output = duramen(folder.path(), arguments);
+        let (out, err) = printed(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert_eq!(out, "", "{arguments:?}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_stand_is_one_line() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("bad.properties"), "# ours\nlog.segment.bytes=12\n").expect("written");

@@ -8,27 +8,6 @@ fn start_with(arguments: &[&str]) -> Start {
     )
 }
 
-fn exit_code(arguments: &[&str]) -> Option<ExitCode> {
-    match start_with(arguments) {
-        Start::Serve(_) => None,
-        Start::Exit(code) => Some(code),
-    }
-}
-
-#[test]
-fn exit_codes() {
-    let cases = [
-        (&["--version"][..], ExitCode::SUCCESS),
-        (&["config"], ExitCode::SUCCESS),
-        (&["surve"], EXIT_USAGE.into()),
-        (&["serve", "/does/not/exist"], EXIT_USAGE.into()),
-        (&["serve", "--set", "num.partitions=0"], EXIT_USAGE.into()),
-    ];
-    for (arguments, expected) in cases {
-        assert_eq!(exit_code(arguments), Some(expected), "{arguments:?}");
-    }
-}
-
 #[test]
 fn a_broker_that_ended() {
     assert_eq!(ended::<std::fmt::Error>(Ok(())), ExitCode::SUCCESS);

@@ -72,9 +72,9 @@ properties! {
         "closed segments older than this are deleted; -1 keeps them; wins over minutes and hours";
     "log.roll.hours", Int, "168", AtLeast(1), Start, Used:
         "a segment older than this is closed";
-    "log.roll.jitter.hours", Int, "0", AtLeast(0), Start, Later:
+    "log.roll.jitter.hours", Int, "0", AtLeast(0), Start, Used:
         "at most so much is taken off log.roll.hours at random";
-    "log.roll.jitter.ms", Long, null, Any, Cluster, Later:
+    "log.roll.jitter.ms", Long, null, Any, Cluster, Used:
         "at most so much is taken off log.roll.ms at random; wins over log.roll.jitter.hours";
     "log.roll.ms", Long, null, Any, Cluster, Used:
         "a segment older than this is closed; wins over log.roll.hours";
@@ -86,6 +86,6 @@ properties! {
         "largest record batch";
     "num.recovery.threads.per.data.dir", Int, "2", AtLeast(1), Cluster, Without;
     "producer.id.expiration.check.interval.ms", Int, "600000", AtLeast(1), Start, Without, internal;
-    "producer.id.expiration.ms", Int, "86400000", AtLeast(1), Cluster, Later:
+    "producer.id.expiration.ms", Int, "86400000", AtLeast(1), Cluster, Used:
         "a producer id that wrote nothing for so long is forgotten";
 }

@@ -67,7 +67,7 @@ properties! {
         "a segment that would grow beyond this is closed and a new one begun";
     "segment.index.bytes", Int, "10485760", AtLeast(4), Topic, Used:
         "largest index file; a segment whose index is full is closed";
-    "segment.jitter.ms", Long, "0", AtLeast(0), Topic, Later:
+    "segment.jitter.ms", Long, "0", AtLeast(0), Topic, Used:
         "at most so much is taken off segment.ms at random";
     "segment.ms", Long, "604800000", AtLeast(1), Topic, Used:
         "a segment older than this is closed";
