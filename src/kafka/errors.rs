@@ -3,7 +3,7 @@
 //! Source: `org.apache.kafka.common.protocol.Errors`.
 
 use crate::log::producers::ProducerError;
-use crate::metadata::controller::{CreateTopicError, DeleteTopicError};
+use crate::metadata::controller::{AlterConfigError, CreateTopicError, DeleteTopicError};
 use crate::partition::types::{AppendError, ReadError};
 use crate::record::BatchError;
 
@@ -118,10 +118,21 @@ impl Refusal {
     pub fn with(code: ErrorCode, message: impl ToString) -> Self {
         Self {
             code,
-            message: Some(message.to_string()),
+            message: Some(shortened(message.to_string())),
             record_errors: Vec::new(),
         }
     }
+}
+
+/// The longest text of an error, in bytes: one that repeats what a client sent may be longer than a response can say.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        message.push('…');
+    }
+    message
 }
 
 /// How a batch that does not stand in the log is answered.
@@ -198,6 +209,21 @@ pub fn create_topic_error(error: &CreateTopicError) -> Refusal {
         CreateTopicError::ReplicationFactor | CreateTopicError::Place { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
         CreateTopicError::AssignmentAndFactor | CreateTopicError::AssignmentAndCount => ErrorCode::INVALID_REQUEST,
         CreateTopicError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+    };
+    Refusal::with(code, error)
+}
+
+/// How a resource whose settings are not changed is answered (Kafka: `ConfigurationControlManager`).
+#[must_use]
+pub fn alter_config_error(error: &AlterConfigError) -> Refusal {
+    let code = match error {
+        AlterConfigError::ResourceTwice
+        | AlterConfigError::ResourceType(_)
+        | AlterConfigError::KeyTwice
+        | AlterConfigError::Operation(_)
+        | AlterConfigError::NullValue(_) => ErrorCode::INVALID_REQUEST,
+        AlterConfigError::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        AlterConfigError::NotAList { .. } | AlterConfigError::Config(_) => ErrorCode::INVALID_CONFIG,
     };
     Refusal::with(code, error)
 }

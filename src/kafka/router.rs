@@ -59,6 +59,14 @@ pub const SERVED: &[Served] = &[
         handler: handlers::offset_for_leader_epoch::handle,
     },
     Served {
+        key: ApiKey::DescribeConfigs,
+        handler: handlers::describe_configs::handle,
+    },
+    Served {
+        key: ApiKey::IncrementalAlterConfigs,
+        handler: handlers::incremental_alter_configs::handle,
+    },
+    Served {
         key: ApiKey::DescribeCluster,
         handler: handlers::describe_cluster::handle,
     },

@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use duramen_wire::messages::create_topics_request::CreatableTopic;
 use duramen_wire::messages::delete_topics_request::DeleteTopicState;
+use duramen_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use duramen_wire::messages::metadata::MetadataRecord;
 
 use crate::base::ids::TopicId;
 use crate::metadata::MetadataImage;
 use crate::metadata::controller::{
-    self, CreateTopicError, CreatedTopic, Decision, DeleteTopicError, DeletedTopic, NewTopic, NewTopicDefaults,
+    self, AlterConfigError, CreateTopicError, CreatedTopic, Decision, DeleteTopicError, DeletedTopic, NewTopic,
+    NewTopicDefaults,
 };
 use crate::rt;
 use crate::rt::local::{Sender, Turn, oneshot};
@@ -29,10 +31,14 @@ use crate::shard::{CONTROLLER, Origin, Shard};
 pub enum ControllerRequest {
     CreateTopics {
         topics: Vec<CreatableTopic>,
-        mode: CreateMode,
+        mode: ChangeMode,
     },
     DeleteTopics {
         topics: Vec<DeleteTopicState>,
+    },
+    AlterConfigs {
+        resources: Vec<AlterConfigsResource>,
+        mode: ChangeMode,
     },
     AllocateProducerIds,
     /// A topic that a client asked for and that does not exist.
@@ -41,10 +47,10 @@ pub enum ControllerRequest {
     },
 }
 
-/// Whether topics are made or only looked at.
+/// Whether a decision is carried out or only told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CreateMode {
-    Create,
+pub enum ChangeMode {
+    Change,
     ValidateOnly,
 }
 
@@ -57,6 +63,7 @@ pub struct ControllerOffline;
 pub enum ControllerReply {
     Created(Result<Vec<Result<CreatedTopic, CreateTopicError>>, ControllerOffline>),
     Deleted(Result<Vec<Result<DeletedTopic, DeleteTopicError>>, ControllerOffline>),
+    Altered(Result<Vec<Result<(), AlterConfigError>>, ControllerOffline>),
     ProducerIds(Result<Range<i64>, ControllerOffline>),
     AutoCreated,
 }
@@ -141,7 +148,7 @@ impl Shard {
         match request {
             ControllerRequest::CreateTopics { topics, mode } => {
                 let decision = self.decide_topics(&image, topics);
-                if mode == CreateMode::ValidateOnly {
+                if mode == ChangeMode::ValidateOnly {
                     return ControllerReply::Created(Ok(decision.response));
                 }
                 ControllerReply::Created(self.carry_out(controller, decision).await)
@@ -150,6 +157,13 @@ impl Shard {
                 self.carry_out(controller, controller::delete_topics(&image, &topics))
                     .await,
             ),
+            ControllerRequest::AlterConfigs { resources, mode } => {
+                let decision = controller::alter_configs(&image, &resources, &self.config.settings);
+                if mode == ChangeMode::ValidateOnly {
+                    return ControllerReply::Altered(Ok(decision.response));
+                }
+                ControllerReply::Altered(self.carry_out(controller, decision).await)
+            }
             ControllerRequest::AllocateProducerIds => {
                 let node = self.config.broker.node_id;
                 let reply = match controller::allocate_producer_ids(&image, node, controller.broker_epoch.get()) {

@@ -14,7 +14,7 @@ use crate::kafka::errors::{ErrorCode, Refusal, create_topic_error};
 use crate::kafka::gather::Gather;
 use crate::metadata::controller::CreatedTopic;
 use crate::shard::CONTROLLER;
-use crate::shard::controller::{ControllerReply, ControllerRequest, CreateMode};
+use crate::shard::controller::{ChangeMode, ControllerReply, ControllerRequest};
 use crate::shard::message::{ShardReply, ShardRequest};
 
 /// The answer in the making.
@@ -44,9 +44,9 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         response,
     };
     let mode = if request.validate_only {
-        CreateMode::ValidateOnly
+        ChangeMode::ValidateOnly
     } else {
-        CreateMode::Create
+        ChangeMode::Change
     };
     let asked = ControllerRequest::CreateTopics {
         topics: request.topics,

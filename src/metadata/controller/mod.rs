@@ -3,6 +3,7 @@
 //! Every function here has the shape `(image, request) -> Decision { records, response }`, or an error and no record. It changes
 //! nothing. Requests are decided one after the other, each on the image with all records of those before it.
 
+mod alter_configs;
 mod assignment;
 mod broker;
 mod create_topics;
@@ -13,6 +14,7 @@ mod topic_name;
 
 use duramen_wire::messages::metadata::MetadataRecord;
 
+pub use alter_configs::{AlterConfigError, alter_configs};
 pub use assignment::AssignmentError;
 pub use broker::{BrokerError, FEATURES, Feature, Registration, begin_leader_epochs, bootstrap, register_broker};
 pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, NewTopicDefaults, create_topics};

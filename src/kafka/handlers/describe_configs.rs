@@ -1,0 +1,149 @@
+//! DescribeConfigs (32): every setting of a topic or of this broker, where it comes from, and what would hold without it.
+
+use duramen_wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use duramen_wire::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+
+use crate::config::{Described, Kind, Source};
+use crate::kafka::call::{BadRequest, Call};
+use crate::kafka::errors::{ErrorCode, Refusal};
+use crate::metadata::controller::validate_topic_name;
+
+/// Kafka: `ConfigResource.Type`.
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// What of each setting is told.
+#[derive(Clone, Copy)]
+struct Detail {
+    synonyms: bool,
+    documentation: bool,
+    /// Versions before 3 have neither types nor documentation.
+    version: i16,
+}
+
+/// Answers the request.
+///
+/// # Errors
+/// The request cannot be decoded.
+pub fn handle(call: Call) -> Result<(), BadRequest> {
+    let request: DescribeConfigsRequest = call.decode()?;
+    let detail = Detail {
+        synonyms: request.include_synonyms,
+        documentation: request.include_documentation,
+        version: call.version,
+    };
+    let results = request
+        .resources
+        .iter()
+        .map(|resource| match settings_of(&call, resource) {
+            Ok(described) => result(resource, described, detail),
+            Err(refusal) => DescribeConfigsResult {
+                error_code: refusal.code.0,
+                error_message: refusal.message,
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+                ..DescribeConfigsResult::default()
+            },
+        });
+    let response = DescribeConfigsResponse {
+        results: results.collect(),
+        ..DescribeConfigsResponse::default()
+    };
+    call.respond(&response);
+    Ok(())
+}
+
+fn settings_of(call: &Call, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Refusal> {
+    let name = &resource.resource_name;
+    match resource.resource_type {
+        TOPIC => {
+            validate_topic_name(name).map_err(|error| Refusal::with(ErrorCode::INVALID_TOPIC_EXCEPTION, error))?;
+            let image = call.context.image();
+            if image.topic_by_name(name).is_none() {
+                return Err(Refusal::of(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+            }
+            Ok(call.context.config.describe_topic(image.topic_config(name)))
+        }
+        // The settings that all brokers share are those that are not set: there is no such layer yet.
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER if *name == call.context.config.broker.node_id.0.to_string() => {
+            Ok(call.context.config.describe_broker())
+        }
+        BROKER => {
+            let message = format!(
+                "Unexpected broker id, expected {} or empty string, but received {name}",
+                call.context.config.broker.node_id.0
+            );
+            Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
+        }
+        other => Err(Refusal::with(
+            ErrorCode::INVALID_REQUEST,
+            format!("Unsupported resource type: {other}"),
+        )),
+    }
+}
+
+fn result(resource: &DescribeConfigsResource, described: Vec<Described>, detail: Detail) -> DescribeConfigsResult {
+    let is_asked = |described: &Described| match &resource.configuration_keys {
+        Some(keys) => keys.iter().any(|key| key == described.property.name),
+        None => true,
+    };
+    let configs = described
+        .into_iter()
+        .filter(is_asked)
+        .map(|described| setting(described, detail));
+    DescribeConfigsResult {
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.clone(),
+        configs: configs.collect(),
+        ..DescribeConfigsResult::default()
+    }
+}
+
+fn setting(described: Described, detail: Detail) -> DescribeConfigsResourceResult {
+    let property = described.property;
+    let synonyms = described.synonyms.into_iter().filter(|_| detail.synonyms);
+    let has_types = detail.version >= 3;
+    DescribeConfigsResourceResult {
+        name: property.name.to_owned(),
+        value: described.value.filter(|_| !property.is_sensitive()),
+        read_only: described.is_read_only,
+        config_source: source(described.source),
+        is_sensitive: property.is_sensitive(),
+        synonyms: synonyms
+            .map(|synonym| DescribeConfigsSynonym {
+                name: synonym.name.to_owned(),
+                value: synonym.value,
+                source: source(synonym.source),
+            })
+            .collect(),
+        config_type: if has_types { kind(property.kind) } else { 0 },
+        documentation: (has_types && detail.documentation).then(|| property.doc.to_owned()),
+    }
+}
+
+/// Kafka: `DescribeConfigsResponse.ConfigSource`.
+fn source(source: Source) -> i8 {
+    match source {
+        Source::Topic => 1,
+        Source::Broker => 4,
+        Source::Default => 5,
+    }
+}
+
+/// Kafka: `DescribeConfigsResponse.ConfigType`.
+fn kind(kind: Kind) -> i8 {
+    match kind {
+        Kind::Bool => 1,
+        Kind::Text => 2,
+        Kind::Int => 3,
+        Kind::Short => 4,
+        Kind::Long => 5,
+        Kind::Double => 6,
+        Kind::List => 7,
+        Kind::Class => 8,
+        Kind::Password => 9,
+    }
+}

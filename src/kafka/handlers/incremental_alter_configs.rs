@@ -1,0 +1,61 @@
+//! IncrementalAlterConfigs (44): settings of topics.
+
+use duramen_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
+use duramen_wire::messages::incremental_alter_configs_response::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+};
+
+use crate::kafka::call::{BadRequest, Call};
+use crate::kafka::errors::{ErrorCode, Refusal, alter_config_error};
+use crate::kafka::gather::Gather;
+use crate::shard::CONTROLLER;
+use crate::shard::controller::{ChangeMode, ControllerReply, ControllerRequest};
+use crate::shard::message::{ShardReply, ShardRequest};
+
+/// Takes the request.
+///
+/// # Errors
+/// The request cannot be decoded.
+pub fn handle(call: Call) -> Result<(), BadRequest> {
+    let request: IncrementalAlterConfigsRequest = call.decode()?;
+    let unanswered = request.resources.iter().map(|resource| AlterConfigsResourceResponse {
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.clone(),
+        ..AlterConfigsResourceResponse::default()
+    });
+    let response = IncrementalAlterConfigsResponse {
+        responses: unanswered.collect(),
+        ..IncrementalAlterConfigsResponse::default()
+    };
+    let mode = if request.validate_only {
+        ChangeMode::ValidateOnly
+    } else {
+        ChangeMode::Change
+    };
+    let asked = ControllerRequest::AlterConfigs {
+        resources: request.resources,
+        mode,
+    };
+    let asked = [(CONTROLLER, ShardRequest::Controller(asked))];
+    Gather::start(call, response, asked, absorb, |call, response| call.respond(&response));
+    Ok(())
+}
+
+fn absorb(response: &mut IncrementalAlterConfigsResponse, reply: ShardReply) {
+    let ShardReply::Controller(ControllerReply::Altered(Ok(results))) = reply else {
+        for resource in &mut response.responses {
+            refuse(resource, Refusal::of(ErrorCode::KAFKA_STORAGE_ERROR));
+        }
+        return;
+    };
+    for (resource, result) in response.responses.iter_mut().zip(results) {
+        if let Err(error) = result {
+            refuse(resource, alter_config_error(&error));
+        }
+    }
+}
+
+fn refuse(resource: &mut AlterConfigsResourceResponse, refusal: Refusal) {
+    resource.error_code = refusal.code.0;
+    resource.error_message = refusal.message;
+}
