@@ -38,6 +38,10 @@ pub(super) fn is_resident(file: BorrowedFd<'_>, position: FilePosition, length: 
     if length == 0 {
         return true;
     }
+    // Pages that a readahead has asked for are counted as cached before their data is there. It comes in order, so the last page tells.
+    if !page_is_ready(file, position.0 + length - 1) {
+        return false;
+    }
     if !NO_CACHESTAT.load(Ordering::Relaxed) {
         if let Some(cached) = cached_pages(file, position, length) {
             let first = position.0 / PAGE_BYTES;
@@ -46,8 +50,7 @@ pub(super) fn is_resident(file: BorrowedFd<'_>, position: FilePosition, length: 
         }
         NO_CACHESTAT.store(true, Ordering::Relaxed);
     }
-    // Readahead fills the cache in order: the ends of a slice tell of its middle.
-    page_is_cached(file, position.0) && page_is_cached(file, position.0 + length - 1)
+    page_is_ready(file, position.0)
 }
 
 fn cached_pages(file: BorrowedFd<'_>, position: FilePosition, length: u64) -> Option<u64> {
@@ -70,12 +73,12 @@ fn cached_pages(file: BorrowedFd<'_>, position: FilePosition, length: u64) -> Op
     (outcome == 0).then(|| unsafe { answer.assume_init() }.cached)
 }
 
-fn page_is_cached(file: BorrowedFd<'_>, position: u64) -> bool {
+fn page_is_ready(file: BorrowedFd<'_>, position: u64) -> bool {
     let mut byte = [0];
     let mut into = [std::io::IoSliceMut::new(&mut byte)];
     match rustix::io::preadv2(file, &mut into, position, ReadWriteFlags::NOWAIT) {
         Ok(_) => true,
-        Err(Errno::INTR) => page_is_cached(file, position),
+        Err(Errno::INTR) => page_is_ready(file, position),
         Err(_) => false,
     }
 }

@@ -200,3 +200,13 @@ fn requests_come_before_background_work_and_do_not_starve_it() {
         assert!(all_took < requests_took * 2, "{requests_took:?} {all_took:?}");
     });
 }
+
+#[test]
+fn a_core_ends_when_only_background_work_is_left_of_it() {
+    block_on(|| async {
+        for _ in 0..3 {
+            spawn_background(std::future::pending());
+        }
+        yield_now().await;
+    });
+}
