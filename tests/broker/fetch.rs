@@ -308,6 +308,33 @@ fn sessions() {
     }
 }
 
+/// Who reads committed records only is told of aborted transactions, of which there are none; others are told nothing.
+#[test]
+fn isolation_levels() {
+    let broker = Broker::start(1);
+    let mut client = broker.client();
+    let (topic, batch) = filled(&mut client, 1, 2);
+    for version in 4..=18 {
+        for (isolation_level, aborted) in [(0, None), (1, Some(Vec::new()))] {
+            let request = FetchRequest {
+                isolation_level,
+                ..fetch_request(&topic, &[(0, 0)])
+            };
+            let [answer] = partitions_of(client.call(version, &request)).try_into().unwrap();
+            assert_eq!(
+                answer.aborted_transactions, aborted,
+                "v{version}, level {isolation_level}"
+            );
+            assert_eq!(answer.last_stable_offset, 10, "v{version}, level {isolation_level}");
+            assert_eq!(
+                records_of(&answer).len(),
+                2 * batch,
+                "v{version}, level {isolation_level}"
+            );
+        }
+    }
+}
+
 /// More partitions than a core can hand out in one turn.
 fn many_partitions(cores: u16) {
     const PARTITIONS: i32 = 200;

@@ -147,6 +147,11 @@ impl Broker {
         }
     }
 
+    /// Process id of our own broker.
+    pub fn pid(&self) -> Option<Pid> {
+        Some(self.own.as_ref()?.process.pid)
+    }
+
     /// Resident memory of the process in bytes, that of files not counted; `None` for the target.
     pub fn memory_bytes(&self) -> Option<u64> {
         let own = self.own.as_ref()?;

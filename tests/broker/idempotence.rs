@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::codes::{INVALID_PRODUCER_EPOCH, NONE, OUT_OF_ORDER_SEQUENCE_NUMBER};
 use crate::fixture::{
-    PRODUCE, Topic, create_topic, end_offset, new_producer_id, produce_request, sequenced, try_produce,
+    PRODUCE, Topic, create_topic, end_offset, new_producer_id, produce_request, sequenced, try_produce, with_header,
 };
 use crate::harness::Broker;
 
@@ -120,6 +120,22 @@ fn sequences_wrap() {
     assert_eq!(producer.send(0, i32::MAX - 2, 3), (NONE, 0));
     assert_eq!(producer.send(0, 1, 1), OUT_OF_ORDER);
     assert_eq!(producer.send(0, 0, 1), (NONE, 3));
+}
+
+/// There are no transactions yet: a batch that claims to be part of one is not taken as if it were none.
+#[test]
+fn batches_of_transactions_are_refused() {
+    let Some(broker) = Broker::start_own(1, &[]) else {
+        return;
+    };
+    let mut producer = Producer::new(&broker);
+    let batch = with_header(&sequenced(producer.id, 0, 0, 1), |header| {
+        header.attributes = header.attributes.with_transactional();
+    });
+    let answer = try_produce(&mut producer.client, &producer.topic, 0, &batch);
+    assert_ne!(answer.error_code, NONE);
+    assert_eq!(producer.end(), 0);
+    assert_eq!(producer.send(0, 0, 1), (NONE, 0));
 }
 
 /// State is that of a partition: sequences are counted in each of them, and producers do not see each other.

@@ -169,6 +169,24 @@ fn offsets_by_time_over_many_batches() {
     );
 }
 
+/// Records whose producer gave them no time are found by no time.
+#[test]
+fn records_without_time() {
+    let broker = Broker::start(1);
+    let mut client = broker.client();
+    let topic = create_topic(&mut client, "timeless", 1);
+    let mut builder = BatchBuilder::new();
+    builder
+        .append(&Record::new(TimestampMs::NONE, None, Some(b"v")))
+        .unwrap();
+    produce(&mut client, &topic, 0, &builder.build().unwrap());
+    assert_eq!(ask(&mut client, LIST_OFFSETS, &topic, 0), (NONE, -1, -1));
+    // Apache Kafka names the offset of the record without time.
+    let maximum = ask(&mut client, LIST_OFFSETS, &topic, MAX_TIMESTAMP);
+    assert!([(NONE, -1, -1), (NONE, -1, 0)].contains(&maximum), "{maximum:?}");
+    assert_eq!(ask(&mut client, LIST_OFFSETS, &topic, LATEST), (NONE, -1, 1));
+}
+
 #[test]
 fn what_is_not_there() {
     let broker = Broker::start(2);

@@ -88,9 +88,8 @@ impl Answer {
         data.high_watermark = outcome.high_watermark.0;
         data.last_stable_offset = outcome.last_stable_offset.0;
         data.log_start_offset = outcome.log_start_offset.0;
-        if self.read_committed {
-            data.aborted_transactions = Some(Vec::new());
-        }
+        // Null, not empty, for a client that reads everything.
+        data.aborted_transactions = self.read_committed.then(Vec::new);
         if let Some(diverging) = outcome.diverging {
             data.diverging_epoch = EpochEndOffset {
                 epoch: diverging.leader_epoch.0,
