@@ -42,4 +42,5 @@ mod round_trip;
 mod segments;
 mod stopping;
 mod topics;
+mod traffic;
 mod versions;

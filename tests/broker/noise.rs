@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use duramen::record::{BatchHeader, Batches, Compression, Decompressor};
 use duramen_wire::Request;
 use duramen_wire::messages::api_versions_response::ApiVersion;
 use duramen_wire::messages::create_topics_request::CreatableTopic;
@@ -10,11 +12,13 @@ use duramen_wire::messages::{
 };
 
 use crate::client::{Client, frame};
+use crate::codes::NONE;
 use crate::fixture::{
-    Topic, create_topic, end_offset, fetch_request, list_offsets_request, produce, produce_request, sequenced,
-    sized_batch,
+    HEADER_BYTES, Topic, create_topic, end_offset, fetch, fetch_request, list_offsets_request, produce,
+    produce_request, seal, sequenced, sized_batch, try_produce,
 };
 use crate::harness::Broker;
+use crate::round_trip::compressed;
 
 /// SplitMix64: enough to spoil bytes, and the same on each run.
 struct Random(u64);
@@ -152,5 +156,71 @@ fn spoilt_requests() {
     eprintln!("{answered} of 3000 spoilt requests were answered");
     assert!(answered > 100);
     witness.assert_usable();
+    broker.assert_alive();
+}
+
+/// A batch of this codec with some bytes of its header fields or records changed, and the checksum that belongs to them.
+fn spoilt_batch(random: &mut Random, compression: Compression) -> Bytes {
+    let records = 1 + random.below(20);
+    let batch = compressed(&sequenced(-1, -1, -1, records), compression);
+    let mut bytes = batch.to_vec();
+    // The checksum covers what follows it.
+    let first = if random.below(4) == 0 { 21 } else { HEADER_BYTES };
+    for _ in 0..=random.below(3) {
+        let at = first + random.below(bytes.len() - first);
+        bytes[at] = match random.below(3) {
+            0 => random.bytes(1)[0],
+            1 => bytes[at] ^ 1,
+            _ => bytes[at].wrapping_add(1),
+        };
+    }
+    let header = BatchHeader::decode(&bytes).unwrap();
+    seal(header, &bytes[HEADER_BYTES..])
+}
+
+/// Whatever of them is taken can be read to the last record; what cannot is refused.
+#[test]
+fn spoilt_batches() {
+    let Some(mut broker) = Broker::start_own(1, &[]) else {
+        return;
+    };
+    let mut client = broker.client();
+    let topic = create_topic(&mut client, "spoilt-batches", 1);
+    let codecs = [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ];
+    let mut random = Random(3);
+    let mut taken = 0;
+    for round in 0..2000 {
+        let batch = spoilt_batch(&mut random, codecs[round % codecs.len()]);
+        let end = end_offset(&mut client, &topic, 0);
+        let answer = try_produce(&mut client, &topic, 0, &batch);
+        if answer.error_code == NONE {
+            assert_eq!(answer.base_offset, end, "round {round}");
+            taken += 1;
+        } else {
+            assert_eq!(end_offset(&mut client, &topic, 0), end, "round {round}");
+        }
+    }
+    let mut decompressor = Decompressor::new(1 << 20);
+    let mut offset = 0;
+    let end = end_offset(&mut client, &topic, 0);
+    while offset < end {
+        let records = fetch(&mut client, &topic, 0, offset);
+        for batch in Batches::new(&records).map_while(Result::ok) {
+            batch.check_crc().unwrap();
+            assert_eq!(batch.header().base_offset.0, offset);
+            let records = batch.records(&mut decompressor).unwrap();
+            let offsets = records.map(|record| record.unwrap().offset.0);
+            assert!(offsets.eq(offset..batch.header().next_offset().0), "at {offset}");
+            offset = batch.header().next_offset().0;
+        }
+    }
+    eprintln!("{taken} of 2000 spoilt batches were taken");
+    assert!((20..1500).contains(&taken), "{taken}");
     broker.assert_alive();
 }
