@@ -14,6 +14,8 @@
 //! `cargo test --features sim --test sim` runs them all; a failure prints the command that repeats its seed. Disks that lie and brokers
 //! that acknowledge too early are planted to show that the shadow notices.
 
+#[path = "sim/disk.rs"]
+mod disk;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/model.rs"]

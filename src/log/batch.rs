@@ -43,10 +43,10 @@ impl Batch {
         }
     }
 
-    /// Offset of the last record, as the header has it.
+    /// Offset of the last record, as the header has it; headers on a disk may say anything.
     #[must_use]
     pub fn last_offset(&self) -> Offset {
-        self.base_offset.plus(i64::from(self.last_offset_delta))
+        Offset(self.base_offset.0.saturating_add(i64::from(self.last_offset_delta)))
     }
 
     /// Sequence of the last record; none for a batch without sequences.

@@ -109,7 +109,7 @@ pub(super) struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Looks at names and small files; changes nothing.
+    /// Looks at names and small files; changes nothing but leftovers.
     fn begin(health: &'a Health, request: OpenRequest) -> Result<Self, StorageError> {
         let path = &request.path;
         let entries = match fs::list(path) {
@@ -119,6 +119,10 @@ impl<'a> Opening<'a> {
         };
         let (mut segments, mut snapshots) = (Vec::new(), Vec::new());
         for entry in entries {
+            if entry.name.to_str().is_some_and(is_leftover) {
+                // One that cannot be removed harms nobody.
+                let _ = fs::remove_file(path.join(&entry.name));
+            }
             match entry.name.to_str().and_then(parse_file_name) {
                 Some((base_offset, FileKind::Log)) => segments.push((base_offset, entry.bytes)),
                 Some((offset, FileKind::ProducerSnapshot)) => snapshots.push(offset),
@@ -265,4 +269,12 @@ impl<'a> Opening<'a> {
         // Names of files that survived a crash may not be on the disk.
         fs::sync_directory(directory).map_err(|error| self.health.fail("sync", directory, &error))
     }
+}
+
+/// Files that a crash left half made, of ours or of Kafka's: new content that never got its name, a compaction that was not done, files
+/// that were to be removed.
+fn is_leftover(name: &str) -> bool {
+    [".tmp", ".cleaned", ".deleted"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix))
 }

@@ -104,7 +104,10 @@ impl Log {
                 })
             })?;
             let Some(batch) = found else { return Ok(None) };
-            let bytes = read_batch(&file, &batch).ok_or_else(|| scan.damaged(batch.position))?;
+            let bytes = (batch.end_position() <= end)
+                .then(|| read_batch(&file, &batch))
+                .flatten();
+            let bytes = bytes.ok_or_else(|| scan.damaged(batch.position))?;
             let hit = first_record(&bytes, from, timestamp, decompressor);
             match hit.ok_or_else(|| scan.damaged(batch.position))? {
                 Some(hit) => return Ok(Some(hit)),

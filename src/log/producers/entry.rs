@@ -21,7 +21,7 @@ pub struct RememberedBatch {
 impl RememberedBatch {
     #[must_use]
     pub fn base_offset(&self) -> Offset {
-        self.last_offset.plus(-i64::from(self.offset_delta))
+        Offset(self.last_offset.0.saturating_sub(i64::from(self.offset_delta)))
     }
 
     #[must_use]

@@ -78,6 +78,7 @@ impl Rebuild {
     #[must_use]
     pub fn accepts(&self, batch: &Batch) -> bool {
         batch.base_offset >= self.next_offset
+            && batch.base_offset.0 < i64::MAX - i64::from(i32::MAX)
             && batch.last_offset().distance_from(self.segment.base_offset) <= i64::from(i32::MAX)
             && self.position().0 + u64::from(batch.bytes) <= u64::from(u32::MAX)
     }
