@@ -175,3 +175,70 @@ impl<T> Single<T> {
 pub(super) fn outcome(result: i32) -> std::io::Result<usize> {
     usize::try_from(result).map_err(|_| std::io::Error::from_raw_os_error(-result))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Target for Nothing {
+        fn complete(self: Rc<Self>, _reactor: &Rc<Reactor>, _result: i32, _flags: u32) {}
+    }
+
+    /// `IORING_CQE_F_MORE`.
+    const MORE: u32 = 2;
+
+    fn completion(key: Key, flags: u32) -> Completion {
+        Completion {
+            user_data: key.to_user_data(),
+            result: 0,
+            flags,
+        }
+    }
+
+    #[test]
+    fn a_slot_is_kept_until_the_last_completion() {
+        let mut operations = Operations::default();
+        let key = operations.insert(Rc::new(Nothing));
+        assert!(operations.target_of(completion(key, MORE)).is_some());
+        assert!(operations.target_of(completion(key, MORE)).is_some());
+        assert_eq!(operations.in_flight(), 1);
+        assert!(operations.target_of(completion(key, 0)).is_some());
+        assert_eq!(operations.in_flight(), 0);
+    }
+
+    #[test]
+    fn a_completion_of_an_earlier_tenant_is_told_apart() {
+        let mut operations = Operations::default();
+        let first = operations.insert(Rc::new(Nothing));
+        assert!(operations.target_of(completion(first, 0)).is_some());
+        let second = operations.insert(Rc::new(Nothing));
+        assert_eq!(first.slot, second.slot);
+        assert!(operations.target_of(completion(first, 0)).is_none());
+        assert!(operations.target_of(completion(first, MORE)).is_none());
+        assert_eq!(operations.in_flight(), 1);
+        assert!(operations.target_of(completion(second, 0)).is_some());
+    }
+
+    #[test]
+    fn what_an_operation_holds_lives_until_its_completion() {
+        let mut operations = Operations::default();
+        let held = Rc::new(());
+        let single = Single::new(Rc::clone(&held));
+        let key = operations.insert(single);
+        // Nobody awaits it any more; the kernel may still use it.
+        assert_eq!(Rc::strong_count(&held), 2);
+        drop(operations.target_of(completion(key, 0)));
+        assert_eq!(Rc::strong_count(&held), 1);
+    }
+
+    #[test]
+    fn keys_survive_the_way_through_the_kernel() {
+        for (slot, generation) in [(0, 0), (7, 1), (u32::MAX - 1, u32::MAX)] {
+            let key = Key { slot, generation };
+            assert_eq!(Key::from_user_data(key.to_user_data()), key);
+            assert_ne!(key.to_user_data(), Key::NOBODY);
+        }
+    }
+}
