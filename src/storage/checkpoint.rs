@@ -36,7 +36,7 @@ impl Log {
             self.replace_own_file(LEADER_EPOCHS, &text).await?;
             durability.epoch_changes_written.set(epoch_changes);
         }
-        self.sync_names()?;
+        self.sync_names().await?;
         if !closing.is_empty() {
             let text = encode_offsets([(self.partition(), recovery_point)]);
             self.replace_own_file(RECOVERY_POINTS, &text).await?;
@@ -62,9 +62,12 @@ async fn replace_unless_retired(durability: &Durability, path: PathBuf, content:
     let new = write_beside(&path, content)?;
     new.file.sync_data().await?;
     if durability.is_retired() {
-        Ok(())
-    } else {
-        new.put_in_place()
+        return Ok(());
+    }
+    fs::rename(&new.temporary, new.path)?;
+    match fs::sync_names(new.directory()).await {
+        Err(_) if durability.is_retired() => Ok(()),
+        synced => synced,
     }
 }
 
@@ -72,14 +75,16 @@ async fn replace_unless_retired(durability: &Durability, path: PathBuf, content:
 pub(super) async fn replace_file(path: PathBuf, content: &[u8]) -> io::Result<()> {
     let new = write_beside(&path, content)?;
     new.file.sync_data().await?;
-    new.put_in_place()
+    fs::rename(&new.temporary, new.path)?;
+    fs::sync_names(new.directory()).await
 }
 
 /// [`replace_file`] where nothing else runs: at the start and the stop.
 pub(super) fn replace_file_now(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = write_beside(path, content)?;
     new.file.sync_data_now()?;
-    new.put_in_place()
+    fs::rename(&new.temporary, new.path)?;
+    fs::sync_directory(new.directory())
 }
 
 /// New content under another name.
@@ -103,10 +108,8 @@ fn write_beside<'a>(path: &'a Path, content: &[u8]) -> io::Result<Beside<'a>> {
 }
 
 impl Beside<'_> {
-    /// Takes the name; waits until that is on the disk.
-    fn put_in_place(self) -> io::Result<()> {
-        fs::rename(&self.temporary, self.path)?;
-        fs::sync_directory(self.path.parent().unwrap_or(self.path))
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(self.path)
     }
 }
 

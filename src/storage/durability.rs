@@ -24,8 +24,9 @@ pub(super) struct Durability {
     durable: Cell<Offset>,
     syncing: Gate,
     pub(super) checkpointing: Gate,
-    /// The directory has names that are not on the disk.
-    new_names: Cell<bool>,
+    /// How often files were made in the directory, and how many of these times their names were synced since.
+    name_changes: Cell<u64>,
+    name_changes_synced: Cell<u64>,
     /// How often the leader epochs changed, and how many of these changes are in their checkpoint.
     pub(super) epoch_changes: Cell<u64>,
     pub(super) epoch_changes_written: Cell<u64>,
@@ -39,7 +40,8 @@ impl Durability {
             durable: Cell::new(durable),
             syncing: Gate::default(),
             checkpointing: Gate::default(),
-            new_names: Cell::new(false),
+            name_changes: Cell::new(0),
+            name_changes_synced: Cell::new(0),
             epoch_changes: Cell::new(0),
             epoch_changes_written: Cell::new(0),
             retired: Cell::new(false),
@@ -47,7 +49,7 @@ impl Durability {
     }
 
     pub(super) fn note_new_names(&self) {
-        self.new_names.set(true);
+        self.name_changes.set(self.name_changes.get() + 1);
     }
 
     pub(super) fn note_new_epoch(&self) {
@@ -139,7 +141,7 @@ impl Log {
             }
         }
         self.sync(&active, active_base).await?;
-        self.sync_names()?;
+        self.sync_names().await?;
         let durable = &self.inner.durability.durable;
         durable.set(durable.get().max(written));
         Ok(())
@@ -155,12 +157,22 @@ impl Log {
         self.inner.health.check()
     }
 
-    pub(super) fn sync_names(&self) -> Result<(), StorageError> {
+    pub(super) async fn sync_names(&self) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
-        if !durability.is_retired() && durability.new_names.replace(false) {
-            let directory = self.path();
-            fs::sync_directory(&directory).map_err(|error| self.inner.health.fail("sync", &directory, &error))?;
+        let changes = durability.name_changes.get();
+        if durability.is_retired() || changes == durability.name_changes_synced.get() {
+            return Ok(());
         }
-        Ok(())
+        let directory = self.path();
+        match fs::sync_names(&directory).await {
+            Ok(()) => {
+                let synced = &durability.name_changes_synced;
+                synced.set(synced.get().max(changes));
+                self.inner.health.check()
+            }
+            // Its directory has another name by now.
+            Err(_) if durability.is_retired() => Ok(()),
+            Err(error) => Err(self.inner.health.fail("sync", &directory, &error)),
+        }
     }
 }

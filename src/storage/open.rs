@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::checkpoint::{own_recovery_point, replace_file};
+use super::checkpoint::{begin_recovery_point, own_recovery_point, replace_file};
 use super::error::{Health, StorageError};
 use super::files::{Files, SegmentFiles};
 use super::log::Log;
@@ -203,8 +203,14 @@ impl<'a> Opening<'a> {
     fn create(self) -> Result<(Log, Report), StorageError> {
         let path = &self.request.path;
         let parent = path.parent().unwrap_or(path);
-        let made = fs::create_directory_all(path).and_then(|()| fs::sync_directory(parent));
-        made.map_err(|error| self.health.fail("create", path, &error))?;
+        let make = || {
+            fs::create_directory_all(path)?;
+            if own_recovery_point(path).is_none() {
+                begin_recovery_point(path, &self.request.partition)?;
+            }
+            fs::sync_directory(parent)
+        };
+        make().map_err(|error| self.health.fail("create", path, &error))?;
         let base_offset = self.request.log_start_offset;
         let active = SegmentFiles::create(path, base_offset, self.health)?;
         let state = LogState::new(base_offset, self.request.now);
@@ -238,7 +244,7 @@ impl<'a> Opening<'a> {
         let base_offset = state.active_segment().base_offset;
         let counts = self.active_counts;
         let active = SegmentFiles::existing(&self.request.path, base_offset, counts.offset, counts.time);
-        self.remove_snapshots_after(end)?;
+        self.remove_snapshots_after(end).await?;
         if self.request.shutdown == Shutdown::Unclean && state.segments().len() > 1 {
             // All closed segments are on the disk, with their indexes: the next recovery need not walk them again.
             self.write_checkpoint(LEADER_EPOCHS, &encode_epochs(state.epochs().entries()))
@@ -256,7 +262,7 @@ impl<'a> Opening<'a> {
     }
 
     /// A snapshot of a part of the log that is gone would be taken for one of what will stand there.
-    fn remove_snapshots_after(&self, end: Offset) -> Result<(), StorageError> {
+    async fn remove_snapshots_after(&self, end: Offset) -> Result<(), StorageError> {
         let directory = &self.request.path;
         for offset in self.snapshots.iter().filter(|offset| **offset > end) {
             match fs::remove_file(directory.join(file_name(*offset, FileKind::ProducerSnapshot))) {
@@ -267,7 +273,8 @@ impl<'a> Opening<'a> {
             }
         }
         // Names of files that survived a crash may not be on the disk.
-        fs::sync_directory(directory).map_err(|error| self.health.fail("sync", directory, &error))
+        let synced = fs::sync_names(directory).await;
+        synced.map_err(|error| self.health.fail("sync", directory, &error))
     }
 }
 

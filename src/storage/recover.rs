@@ -178,7 +178,8 @@ impl Opening<'_> {
             remove_segment(directory, *base_offset).map_err(|error| self.health.fail("remove", directory, &error))?;
             self.report.segments_removed += 1;
         }
-        fs::sync_directory(directory).map_err(|error| self.health.fail("sync", directory, &error))?;
+        let synced = fs::sync_names(directory).await;
+        synced.map_err(|error| self.health.fail("sync", directory, &error))?;
         let truncated = match file.truncate(cut.position.0) {
             Ok(()) => file.sync_data().await,
             Err(error) => Err(error),

@@ -282,12 +282,22 @@ impl Disk {
         Ok(())
     }
 
-    pub(super) fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
+    /// Changes of names in a directory that are not durable: a sync that begins now covers so many.
+    pub(super) fn name_changes(&self, path: &Path) -> usize {
+        self.name_changes.get(path).map_or(0, Vec::len)
+    }
+
+    /// Ends a sync that covers the first `covered` changes of names.
+    pub(super) fn sync_directory(&mut self, path: &Path, covered: usize) -> io::Result<()> {
         self.count_sync()?;
         if self.faults.name_syncs_lie {
             return Ok(());
         }
-        for change in self.name_changes.remove(path).unwrap_or_default() {
+        let Some(changes) = self.name_changes.get_mut(path) else {
+            return Ok(());
+        };
+        let covered = covered.min(changes.len());
+        for change in changes.drain(..covered) {
             apply_name_change(&mut self.durable, &change);
         }
         Ok(())

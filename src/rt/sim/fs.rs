@@ -206,8 +206,17 @@ pub fn remove_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
 
 /// # Errors
 /// As asked for in `Faults`.
+pub async fn sync_names(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    let covered = Core::current().disk.borrow().name_changes(path);
+    wait_for_disk().await;
+    operate(|disk| disk.sync_directory(path, covered))
+}
+
+/// # Errors
+/// As asked for in `Faults`.
 pub fn sync_directory(path: impl AsRef<Path>) -> io::Result<()> {
-    operate(|disk| disk.sync_directory(path.as_ref()))
+    operate(|disk| disk.sync_directory(path.as_ref(), usize::MAX))
 }
 
 /// # Errors

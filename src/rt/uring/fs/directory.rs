@@ -9,6 +9,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
+use super::file::{File, Open};
+
 /// One entry of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
@@ -78,7 +80,15 @@ pub fn remove_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
     std::fs::remove_dir_all(path)
 }
 
-/// Waits until the names in a directory are on the disk; holds the thread.
+/// Waits until the names in a directory that were there at the call are on the disk, through the ring.
+///
+/// # Errors
+/// What `open(2)` and `fsync(2)` say. As with [`File::sync_data`], after an error nobody knows what is on the disk.
+pub async fn sync_names(path: impl AsRef<Path>) -> io::Result<()> {
+    File::open(path, Open::Read)?.sync_as_directory().await
+}
+
+/// [`sync_names`] for threads and moments without a ring; holds the thread.
 ///
 /// # Errors
 /// What `fsync(2)` says.

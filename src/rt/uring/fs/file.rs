@@ -166,6 +166,14 @@ impl File {
         outcome(result).map(drop)
     }
 
+    /// Waits until a directory that was opened to be read has its names on the disk (`fsync`), through the ring.
+    pub(super) async fn sync_as_directory(&self) -> io::Result<()> {
+        let entry = opcode::Fsync::new(self.fd()).build();
+        // SAFETY: the held descriptor is open.
+        let (result, _) = unsafe { Reactor::current().submit(entry, self.clone()) }.await;
+        outcome(result).map(drop)
+    }
+
     /// [`File::sync_data`] for threads and moments without a ring; holds the thread.
     ///
     /// # Errors

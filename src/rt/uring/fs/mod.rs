@@ -6,6 +6,6 @@ mod residency;
 
 pub use directory::{
     DirectoryLock, Entry, create_directory_all, exists, free_bytes, list, lock_directory, read, remove_directory_all,
-    remove_file, rename, sync_directory,
+    remove_file, rename, sync_directory, sync_names,
 };
 pub use file::{File, Open};
