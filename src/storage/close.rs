@@ -95,6 +95,9 @@ impl Log {
     pub async fn close(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         let end = self.log_end_offset();
+        if self.inner.durability.is_settled() {
+            return Ok(end);
+        }
         let derived = {
             let state = self.inner.state.borrow();
             let mut files = self.inner.files.borrow_mut();
@@ -111,6 +114,9 @@ impl Log {
         }
         let recovery_point = self.checkpoint().await?;
         self.release_files();
+        if recovery_point == self.log_end_offset() {
+            self.inner.durability.note_settled();
+        }
         Ok(recovery_point)
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Durability {
     /// How often the leader epochs changed, and how many of these changes are in their checkpoint.
     pub(super) epoch_changes: Cell<u64>,
     pub(super) epoch_changes_written: Cell<u64>,
+    /// Nothing changed since a clean stop: the files are as another would leave them.
+    settled: Cell<bool>,
     /// The partition is deleted: its directory has another name, or none.
     retired: Cell<bool>,
 }
@@ -44,6 +46,7 @@ impl Durability {
             name_changes_synced: Cell::new(0),
             epoch_changes: Cell::new(0),
             epoch_changes_written: Cell::new(0),
+            settled: Cell::new(false),
             retired: Cell::new(false),
         }
     }
@@ -53,7 +56,21 @@ impl Durability {
     }
 
     pub(super) fn note_new_epoch(&self) {
+        self.note_change();
         self.epoch_changes.set(self.epoch_changes.get() + 1);
+    }
+
+    /// A batch was appended, or something else that a clean stop must write down.
+    pub(super) fn note_change(&self) {
+        self.settled.set(false);
+    }
+
+    pub(super) fn note_settled(&self) {
+        self.settled.set(true);
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.get()
     }
 
     pub(super) fn is_retired(&self) -> bool {

@@ -220,9 +220,14 @@ impl<'a> Opening<'a> {
     fn into_log(self, state: LogState, active: SegmentFiles) -> (Log, Report) {
         let files = Files::new(self.request.path.clone(), active);
         let health = self.health.clone();
+        let was_clean = self.request.shutdown == Shutdown::Clean && self.report == Report::default();
         let log = Log::new(self.request.partition, health, self.request.settings, state, files);
-        log.inner.durability.note_new_names();
-        log.inner.durability.note_new_epoch();
+        if was_clean && !self.segments.is_empty() {
+            log.inner.durability.note_settled();
+        } else {
+            log.inner.durability.note_new_names();
+            log.inner.durability.note_new_epoch();
+        }
         (log, self.report)
     }
 
