@@ -41,6 +41,7 @@ mod restart;
 mod round_trip;
 mod segments;
 mod stopping;
+mod threads;
 mod topics;
 mod traffic;
 mod versions;
