@@ -1,8 +1,13 @@
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
+use crate::rt::cores;
+use crate::rt::local::Event;
 use crate::rt::net::{Listener, claim};
 use crate::rt::task::{block_on, spawn};
 
@@ -16,11 +21,11 @@ fn with_echo(connections: usize, client: impl FnOnce(SocketAddr) + Send + 'stati
         let listener = Listener::bind(anywhere()).unwrap();
         let address = listener.local_address();
         let client = std::thread::spawn(move || client(address));
-        let gate = std::rc::Rc::new(crate::rt::local::Event::new());
-        let ended = std::rc::Rc::new(std::cell::Cell::new(0));
+        let gate = Rc::new(Event::new());
+        let ended = Rc::new(std::cell::Cell::new(0));
         for _ in 0..connections {
             let stream = listener.accept().await.unwrap();
-            let (gate, ended) = (std::rc::Rc::clone(&gate), std::rc::Rc::clone(&ended));
+            let (gate, ended) = (Rc::clone(&gate), Rc::clone(&ended));
             spawn(async move {
                 loop {
                     let received = stream.receive().await.unwrap();
@@ -98,30 +103,39 @@ fn a_taken_port_is_an_error() {
 fn cores_share_a_port() {
     let address = claim(anywhere()).unwrap();
     let (accepted, told) = std::sync::mpsc::channel();
-    let cores = crate::rt::cores::run(&crate::rt::cores::plan(2, None).unwrap(), move |shard| {
+    let cores = cores::run(&cores::plan(2, None).unwrap(), move |shard| {
         let accepted = accepted.clone();
         async move {
             let listener = Listener::bind(address).unwrap();
             accepted.send(None).unwrap();
-            loop {
-                let stream = listener.accept().await.unwrap();
-                accepted.send(Some(shard)).unwrap();
-                if stream.receive().await.unwrap().as_ref() == b"stop" {
-                    return;
+            let stop = Rc::new(Event::new());
+            let stopped = stop.listen();
+            let stopper = Rc::clone(&stop);
+            spawn(async move {
+                loop {
+                    let stream = listener.accept().await.unwrap();
+                    accepted.send(Some(shard)).unwrap();
+                    let stopper = Rc::clone(&stopper);
+                    spawn(async move {
+                        if stream.receive().await.unwrap().as_ref() == b"stop" {
+                            stopper.notify();
+                        }
+                    });
                 }
-            }
+            });
+            stopped.await;
         }
     })
     .unwrap();
     // Both listen before the first connection: the kernel spreads by the listeners that it knows.
     assert_eq!((told.recv(), told.recv()), (Ok(None), Ok(None)));
-    let mut stopped = std::collections::BTreeSet::new();
-    while stopped.len() < 2 {
-        let mut stream = TcpStream::connect(address).unwrap();
-        let shard = told.recv().unwrap();
-        stopped.insert(shard);
-        stream.write_all(b"stop").unwrap();
-        stream.read_to_end(&mut Vec::new()).unwrap();
+    let mut streams = BTreeMap::new();
+    while streams.len() < 2 {
+        let stream = TcpStream::connect(address).unwrap();
+        streams.insert(told.recv().unwrap(), stream);
     }
-    cores.into_iter().for_each(crate::rt::cores::CoreHandle::join);
+    for stream in streams.values_mut() {
+        stream.write_all(b"stop").unwrap();
+    }
+    cores.into_iter().for_each(cores::CoreHandle::join);
 }
