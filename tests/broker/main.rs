@@ -26,6 +26,7 @@ mod bad_batches;
 mod bad_frames;
 mod bombs;
 mod cluster;
+mod configs;
 mod fetch;
 mod fetch_epochs;
 mod fetch_wait;
