@@ -123,7 +123,7 @@ fn large_requests_that_never_end() {
     let mut sent = 0;
     for _ in 0..8 {
         for sender in &mut senders {
-            sent += send_some(sender, &chunk, 2 << 20);
+            sent += send_some(sender, &chunk, 4 << 20);
         }
         produce(&mut client, &topic, 1, &batch(&[b"beside"]));
     }
@@ -133,7 +133,7 @@ fn large_requests_that_never_end() {
         "60 requests of 100 MiB, {sent} MiB of them sent: {} MiB more memory",
         mebibytes(grown)
     );
-    assert!(grown < 640 << 20, "{} MiB more memory", mebibytes(grown));
+    assert!(grown < 768 << 20, "{} MiB more memory", mebibytes(grown));
     assert!(!fetch(&mut client, &topic, 0, 0).is_empty());
     broker.client().assert_usable();
     drop(senders);
