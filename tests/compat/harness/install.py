@@ -119,8 +119,8 @@ def java_command(main, *arguments, heap="512M"):
 
 @functools.cache
 def broker_binary():
-    """Builds our broker and returns its path; DURAMEN_BINARY names one that is built already."""
-    if given := os.environ.get("DURAMEN_BINARY"):
+    """Builds our broker and returns its path; BROKER_BINARY names one that is built already."""
+    if given := os.environ.get("BROKER_BINARY"):
         return Path(given).resolve()
     subprocess.run(["cargo", "build", "--release", "--quiet", "--bin", "duramen"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
