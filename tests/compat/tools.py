@@ -19,8 +19,8 @@ class Tools:
         self.run_id = f"{int(time.time() * 1000) % 10 ** 10}"
 
     def all(self):
-        for step in (self.api_versions, self.cluster_id, self.create_list_describe_delete, self.auto_create, self.verifiable_producer,
-                     self.get_offsets, self.performance, self.console):
+        for step in (self.api_versions, self.cluster_id, self.create_list_delete, self.auto_create, self.verifiable_producer,
+                     self.get_offsets, self.performance, self.console, self.describe):
             self.report.run(f"tools/{step.__name__.replace('_', '-')}", step)
 
     def name(self, what):
@@ -62,17 +62,21 @@ class Tools:
         out = self.run("ClusterTool", "cluster-id", "--bootstrap-server", self.broker.bootstrap)
         check(re.search(r"Cluster ID: [A-Za-z0-9_-]{22}\b", out), f"printed {out[:200]}")
 
-    def create_list_describe_delete(self):
+    def create_list_delete(self):
         name = self.create("topics", 4)
         check(name in self.ask("TopicCommand", "--list").split(), "the created topic is not listed")
-        out = self.ask("TopicCommand", "--describe", "--topic", name)
-        check(re.search(r"PartitionCount: 4\b", out) and len(re.findall(r"\bLeader: \d+", out)) == 4, f"describe printed {out[:300]}")
         out = self.run("TopicCommand", "--bootstrap-server", self.broker.bootstrap, "--create", "--topic", name, status=1)
         check("already exists" in out, f"creating it again printed {out[:200]}")
         self.ask("TopicCommand", "--delete", "--topic", name)
         end = time.monotonic() + 10
         while name in self.ask("TopicCommand", "--list").split():
             check(time.monotonic() < end, "the deleted topic is still listed")
+
+    def describe(self):
+        """Needs DescribeConfigs, and DescribeTopicPartitions or Metadata."""
+        name = self.create("described", 4)
+        out = self.ask("TopicCommand", "--describe", "--topic", name)
+        check(re.search(r"PartitionCount: 4\b", out) and len(re.findall(r"\bLeader: \d+", out)) == 4, f"describe printed {out[:300]}")
 
     def auto_create(self):
         name = self.name("auto")
