@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use io_uring::{cqueue, opcode, types};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -24,15 +25,35 @@ const BACKLOG: i32 = 4096;
 /// Connections accepted and not yet taken; beyond it they wait in the kernel's backlog.
 const ACCEPTED_MAX: usize = 256;
 
+/// How long a port that is to be claimed may stay in use. The kernel takes an io_uring down after its process is gone, and the sockets that
+/// waited in it live as long: a broker that is started again right after SIGKILL would find its own port taken.
+const CLAIM_WAIT: Duration = Duration::from_secs(1);
+
+const CLAIM_PAUSE: Duration = Duration::from_millis(5);
+
 /// Checks that nobody listens at `address`, and gives the address with its port when that was 0.
 ///
 /// Listeners of several cores share their port, so binding them says nothing about a stranger at the same port: call this once,
-/// before the cores bind.
+/// before the cores bind. Blocks for up to [`CLAIM_WAIT`] while the port is in use.
 ///
 /// # Errors
 /// `AddrInUse` when somebody listens there; what else `bind(2)` says.
 pub fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
-    local_address(&listening_socket(address, false)?)
+    let mut waited = Duration::ZERO;
+    loop {
+        match listening_socket(address, false) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && waited < CLAIM_WAIT => {
+                nap(CLAIM_PAUSE);
+                waited += CLAIM_PAUSE;
+            }
+            socket => return local_address(&socket?),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "no core runs yet")]
+fn nap(pause: Duration) {
+    std::thread::sleep(pause);
 }
 
 /// Accepts connections on this core. Clones share the queue of connections.

@@ -90,6 +90,20 @@ fn echo_of_a_large_message_to_a_half_closed_peer() {
 }
 
 #[test]
+fn claim_waits_for_a_port_that_is_given_up() {
+    let taken = std::net::TcpListener::bind(anywhere()).unwrap();
+    let address = taken.local_addr().unwrap();
+    let (claimed, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || claimed.send(claim(address)));
+    assert!(
+        wait.recv_timeout(std::time::Duration::from_millis(50)).is_err(),
+        "claimed what was taken"
+    );
+    drop(taken);
+    assert_eq!(wait.recv().unwrap().unwrap(), address);
+}
+
+#[test]
 fn a_taken_port_is_an_error() {
     let taken = std::net::TcpListener::bind(anywhere()).unwrap();
     let error = claim(taken.local_addr().unwrap()).unwrap_err();
