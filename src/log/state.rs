@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::ids::LeaderEpoch;
-use crate::base::offset::{FilePosition, Offset};
+use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::check;
 
@@ -242,20 +242,5 @@ impl LogState {
         };
         state.advance_log_start_to(log_start_offset);
         Some(state)
-    }
-
-    /// Cuts everything from `offset` on: the batch that begins there stands at `position` of the segment `base_offset`. The
-    /// caller rebuilds producers, indexes and the active segment's facts.
-    pub fn truncate_to(&mut self, offset: Offset, base_offset: Offset, position: FilePosition) -> Vec<Segment> {
-        let kept = self
-            .segments
-            .partition_point(|segment| segment.base_offset <= base_offset);
-        let dropped = self.segments.split_off(kept.max(1)).into();
-        self.active_segment_mut().bytes = u32::try_from(position.0).unwrap_or(0);
-        self.log_end_offset = offset;
-        self.log_start_offset = self.log_start_offset.min(offset);
-        self.epochs.truncate_from_end(offset);
-        self.hints = PositionHints::default();
-        dropped
     }
 }

@@ -122,7 +122,7 @@ impl SegmentFiles {
 /// All files of one log.
 #[derive(Debug)]
 pub(super) struct Files {
-    pub(super) directory: PathBuf,
+    pub(super) directory: Rc<Path>,
     pub(super) active: SegmentFiles,
     /// Closed segments that were read last, the most recent first.
     readers: Vec<SegmentFiles>,
@@ -144,7 +144,7 @@ pub(super) struct Closing {
 impl Files {
     pub(super) fn new(directory: PathBuf, active: SegmentFiles) -> Self {
         Self {
-            directory,
+            directory: Rc::from(directory),
             active,
             readers: Vec::new(),
             closing: Vec::new(),
@@ -175,7 +175,7 @@ impl Files {
     pub(super) fn heap_bytes(&self) -> usize {
         let of_segment = |files: &SegmentFiles| files.offset_index.heap_bytes() + files.time_index.heap_bytes();
         let readers: usize = self.readers.iter().map(of_segment).sum();
-        self.directory.capacity()
+        self.directory.as_os_str().len()
             + of_segment(&self.active)
             + readers
             + self.readers.capacity() * size_of::<SegmentFiles>()

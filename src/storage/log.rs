@@ -58,7 +58,7 @@ impl Log {
     /// The partition's directory.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        self.inner.files.borrow().directory.clone()
+        self.inner.files.borrow().directory.to_path_buf()
     }
 
     /// First offset that clients may read.

@@ -1,5 +1,7 @@
 //! Carries out the plans of reads: from offsets to ranges of files.
 
+use std::path::{Path, PathBuf};
+
 use super::error::StorageError;
 use super::files::SegmentFiles;
 use super::log::Log;
@@ -67,6 +69,7 @@ impl Log {
             let segment = files.segment(base_offset)?;
             let file = segment.log(&directory)?;
             let mut scan = Scan {
+                directory: &directory,
                 segment,
                 file: &file,
                 end: FilePosition(u64::from(segment_bytes)),
@@ -100,6 +103,7 @@ impl Log {
 
 /// A search in the batches of one segment.
 pub(super) struct Scan<'a> {
+    pub(super) directory: &'a Path,
     pub(super) segment: &'a mut SegmentFiles,
     pub(super) file: &'a File,
     /// Position after its last batch.
@@ -187,7 +191,7 @@ impl Scan<'_> {
         }
     }
 
-    fn path(&self) -> std::path::PathBuf {
-        file_name(self.segment.base_offset, FileKind::Log).into()
+    fn path(&self) -> PathBuf {
+        self.directory.join(file_name(self.segment.base_offset, FileKind::Log))
     }
 }

@@ -93,6 +93,7 @@ impl Log {
         });
         let mut position = segment.floor_of_offset(from)?;
         let mut scan = Scan {
+            directory: &directory,
             segment,
             file: &file,
             end,

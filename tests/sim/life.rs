@@ -6,16 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use duramen::base::ids::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
+use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
 use duramen::log::{Origin, Settings};
 use duramen::record::build::ProducerStamp;
-use duramen::record::{BatchBuilder, BatchView, Record};
+use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
 use duramen::rt::{task, time};
 use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown};
 
-use crate::shadow::Shadow;
+use crate::shadow::{Shadow, view};
 
 const ROUNDS: u64 = 4;
 const DATA: &str = "/data";
@@ -169,15 +170,14 @@ fn partition() -> TopicPartition {
 
 /// One producer: appends some batches, waits for some to be durable, sends some twice.
 async fn produce(life: &Life, log: &Log, producer: u64) {
-    let batches = life.draw(12);
-    for _ in 0..batches {
-        let bytes = life.next_batch(producer);
+    for _ in 0..life.draw(12) {
+        let batches: Vec<Vec<u8>> = (0..=life.draw(3)).map(|_| life.next_batch(producer)).collect();
         let epoch = LeaderEpoch(i32::try_from(life.shadow.borrow().end() / 40).expect("small"));
-        let Some(next) = append(life, log, &bytes, epoch) else {
+        let Some(next) = append(life, log, &batches, epoch) else {
             return;
         };
         if life.percent(20) {
-            assert_repeat_is_known(log, &bytes, next);
+            assert_repeat_is_known(log, &batches[batches.len() - 1], next);
         }
         if life.percent(60) {
             let is_durable = life.plan.acknowledges_early || log.make_durable(next).await.is_ok();
@@ -193,24 +193,31 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
     }
 }
 
-/// Appends one batch and notes it; returns the offset after it, `None` when the disk has failed.
-fn append(life: &Life, log: &Log, bytes: &[u8], epoch: LeaderEpoch) -> Option<duramen::base::offset::Offset> {
-    let batch = BatchView::parse(bytes).expect("a batch");
-    let new = [NewBatch::as_it_is(&batch)];
-    let outcomes = log.append(&new, Origin::Client, epoch, time::wall()).ok()?;
-    let appended = outcomes[0].expect("in sequence");
-    assert!(!appended.is_duplicate);
-    let mut stored = bytes.to_vec();
-    stored[..8].copy_from_slice(&appended.base_offset.0.to_be_bytes());
-    stored[12..16].copy_from_slice(&epoch.0.to_be_bytes());
-    if !Simulation::has_crashed() {
-        life.shadow.borrow_mut().written.insert(appended.base_offset.0, stored);
+/// Appends batches by one call; returns the offset after them, `None` when the disk has failed. They are noted before: a call that
+/// fails, or during which the machine goes down, may leave some of them.
+fn append(life: &Life, log: &Log, batches: &[Vec<u8>], epoch: LeaderEpoch) -> Option<Offset> {
+    let views: Vec<_> = batches.iter().map(|bytes| view(bytes)).collect();
+    let mut expected = log.log_end_offset();
+    for batch in &views {
+        let mut stored = batch.bytes().to_vec();
+        stored[..8].copy_from_slice(&expected.0.to_be_bytes());
+        stored[12..16].copy_from_slice(&epoch.0.to_be_bytes());
+        life.shadow.borrow_mut().written.insert(expected.0, stored);
+        expected = expected.plus(i64::from(batch.header().record_count));
     }
-    Some(appended.last_offset.next())
+    let new: Vec<_> = views.iter().map(NewBatch::as_it_is).collect();
+    let outcomes = log.append(&new, Origin::Client, epoch, time::wall()).ok()?;
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.is_ok_and(|appended| !appended.is_duplicate))
+    );
+    assert_eq!(log.log_end_offset(), expected);
+    Some(expected)
 }
 
-fn assert_repeat_is_known(log: &Log, bytes: &[u8], next: duramen::base::offset::Offset) {
-    let batch = BatchView::parse(bytes).expect("a batch");
+fn assert_repeat_is_known(log: &Log, bytes: &[u8], next: Offset) {
+    let batch = view(bytes);
     let outcomes = log.append(
         &[NewBatch::as_it_is(&batch)],
         Origin::Client,
