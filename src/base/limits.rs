@@ -23,9 +23,6 @@ pub const PRODUCER_BATCHES_RETAINED: usize = 5;
 /// Bytes of a topic name (Kafka: `Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 
-/// Bytes that one compressed batch may expand to: Kafka has no bound, and a frame of the largest size can hide a thousand of it.
-pub const EXPANDED_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
 /// Requests of one connection that are read and not answered; then its socket is not read.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 128;
 
@@ -44,7 +41,8 @@ pub const PARTITIONS_PER_REQUEST_MAX: u32 = 10_000;
 /// Metadata records that one request may add: they are one batch (Kafka: `QuorumController.MAX_RECORDS_PER_USER_OP`).
 pub const METADATA_RECORDS_PER_REQUEST_MAX: usize = 10_000;
 
-/// Bytes of records that a compressed batch may expand to: 128 times the largest batch of a topic with default settings.
+/// Bytes of records that a compressed batch may expand to: 128 times the largest batch of a topic with default settings. Kafka has
+/// no bound, and a frame of the largest size can hide a thousand of it.
 pub const BATCH_EXPANDED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 500 us.

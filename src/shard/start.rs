@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::ids::{ShardId, TopicId, TopicPartition};
-use crate::base::limits::EXPANDED_BYTES_MAX;
+use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
 use crate::config::Config;
 use crate::log::Settings;
 use crate::metadata::controller::{self, BrokerError, Registration};
@@ -86,7 +86,7 @@ impl Shard {
             purgatory: RefCell::new(Purgatory::default()),
             image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
             directories: Directories::new(directories)?,
-            workspace: Rc::new(RefCell::new(Decompressor::new(EXPANDED_BYTES_MAX))),
+            workspace: Rc::new(RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX))),
             producer_ids: RefCell::new(ProducerIds::default()),
             images: Images::default(),
             controller: RefCell::new(None),

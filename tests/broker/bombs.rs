@@ -89,6 +89,10 @@ fn survives(bombs: &[(&str, Bytes)]) {
             answer.error_code,
             start.elapsed()
         );
+        if broker.is_ours() {
+            // More than 128 MiB is more than a batch may be.
+            assert_eq!(answer.error_code == NONE, what.starts_with("small"), "{what}");
+        }
         assert!(
             witnessed < Duration::from_secs(3),
             "{what}: another client waited {witnessed:?}"
@@ -108,7 +112,7 @@ fn survives(bombs: &[(&str, Bytes)]) {
 fn records_of_zeroes() {
     survives(&[
         ("gzip", bomb(Compression::Gzip, 200 << 20)),
-        ("snappy", bomb(Compression::Snappy, 20 << 20)),
+        ("small enough: snappy", bomb(Compression::Snappy, 20 << 20)),
         ("lz4", bomb(Compression::Lz4, 200 << 20)),
         ("zstd", bomb(Compression::Zstd, 400 << 20)),
     ]);
