@@ -10,10 +10,14 @@ use crate::log::names::{FileKind, file_name};
 use crate::log::read::{FirstBatch, Hint, Place, plan_next_segment};
 use crate::log::scan::{Located, Search, find_boundary, find_offset};
 use crate::log::{ReadError, ReadPlan, ReadRequest, plan_read};
+use crate::record::BATCH_HEADER_BYTES;
 use crate::rt::fs::File;
 
-/// Bytes read at once when the headers of batches are walked: an index interval and a header.
+/// Bytes read at once where short batches are walked: an index interval and a header.
 const PIECE_BYTES: usize = 8 * 1024;
+/// A batch up to this size has neighbours worth reading with it. A longer one is stepped over by its header alone, so that records
+/// are not copied out of the page cache; with the usual index interval it has an index entry of its own, and the walk is a step long.
+const SHORT_BATCH_BYTES: u64 = 4 * 1024;
 
 /// Whole batches in a file.
 #[derive(Clone, Debug)]
@@ -158,16 +162,21 @@ impl Scan<'_> {
     ) -> Result<Option<Located>, StorageError> {
         let mut piece = [0; PIECE_BYTES];
         let mut position = from;
+        let mut bytes_max = BATCH_HEADER_BYTES;
         while position < self.end {
             let left = usize::try_from(self.end.0 - position.0).unwrap_or(usize::MAX);
-            let wanted = left.min(PIECE_BYTES);
+            let wanted = left.min(bytes_max);
             let count = self
                 .file
                 .read_at(position, &mut piece[..wanted])
                 .map_err(|source| self.failed(source))?;
             match find(&piece[..count], position) {
                 Search::Found(batch) => return Ok(Some(batch)),
-                Search::Continue(next) if next > position => position = next,
+                Search::Continue(next) if next > position => {
+                    let was_short = bytes_max == BATCH_HEADER_BYTES && next.0 - position.0 <= SHORT_BATCH_BYTES;
+                    bytes_max = if was_short { PIECE_BYTES } else { BATCH_HEADER_BYTES };
+                    position = next;
+                }
                 Search::Continue(at) | Search::Damaged(at) => return Err(self.damaged(at)),
             }
         }

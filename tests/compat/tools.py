@@ -114,7 +114,8 @@ class Tools:
         equal(offsets("earliest"), {p: 0 for p in range(4)}, "earliest offsets")
         newest = offsets("max-timestamp")
         check(all(0 <= newest[p] < expected[p] for p in newest) and newest, f"max-timestamp offsets {newest}")
-        equal(offsets(0), {p: 0 for p in range(4)}, "offsets at time 0")
+        # A producer without keys may leave a partition empty, and one without records has no offset at any time.
+        equal(offsets(0), {p: 0 for p in range(4) if expected[p]}, "offsets at time 0")
 
     def performance(self):
         name = self.create("performance", 5)
