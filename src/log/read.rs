@@ -181,6 +181,15 @@ impl PositionHints {
         put(&mut self.appended, &mut self.appended_next, hint);
     }
 
+    /// Forgets positions in segments whose files are others from here on.
+    pub(super) fn forget(&mut self, is_gone: impl Fn(Offset) -> bool) {
+        for hint in self.appended.iter_mut().chain(&mut self.read) {
+            if hint.is_some_and(|hint| is_gone(hint.segment)) {
+                *hint = None;
+            }
+        }
+    }
+
     pub(super) fn note_read(&mut self, from: Offset, next: Hint) {
         let own = self
             .read

@@ -207,6 +207,27 @@ impl LogState {
         forgotten
     }
 
+    /// Puts `cleaned` in the place of `run`, neighbouring closed segments of which it has the first one's base offset. When the log does
+    /// not hold all of them any more, nothing changes; says whether it did.
+    #[must_use]
+    pub fn replace_segments(&mut self, run: &[Segment], cleaned: Segment) -> bool {
+        let Some(first) = run.first() else { return false };
+        let begin = self.segment_index_of(first.base_offset);
+        let is_whole = run.iter().enumerate().all(|(index, replaced)| {
+            let held = self.segments.get(begin + index);
+            held.is_some_and(|held| held.base_offset == replaced.base_offset && held.bytes == replaced.bytes)
+        });
+        let is_closed = begin + run.len() < self.segments.len();
+        if !is_whole || !is_closed || cleaned.base_offset != first.base_offset {
+            return false;
+        }
+        self.segments.drain(begin + 1..begin + run.len());
+        self.segments[begin] = cleaned;
+        self.hints
+            .forget(|segment| run.iter().any(|replaced| replaced.base_offset == segment));
+        true
+    }
+
     fn active_segment_mut(&mut self) -> &mut Segment {
         let last = self.segments.len() - 1;
         &mut self.segments[last]
@@ -244,3 +265,6 @@ impl LogState {
         Some(state)
     }
 }
+
+#[cfg(test)]
+mod tests;
