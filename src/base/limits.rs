@@ -2,6 +2,8 @@
 //!
 //! Whatever grows has its limit here.
 
+use std::time::Duration;
+
 /// Cores of one process; a [`ShardId`](super::ids::ShardId) is a `u16`, and the mesh has a queue for each pair.
 pub const CORES_MAX: usize = 256;
 
@@ -44,6 +46,12 @@ pub const METADATA_RECORDS_PER_REQUEST_MAX: usize = 10_000;
 /// Bytes of records that a compressed batch may expand to: 128 times the largest batch of a topic with default settings. Kafka has
 /// no bound, and a frame of the largest size can hide a thousand of it.
 pub const BATCH_EXPANDED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// The longest step of a task: then others of its core have their turn.
+pub const STEP_MAX: Duration = Duration::from_micros(500);
+
+/// Kinds of steps that were too long, of one core; the worst are remembered.
+pub const STALL_KINDS_MAX: usize = 32;
 
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 500 us.
 pub const VALIDATION_STEP_BYTES: u64 = 128 * 1024;

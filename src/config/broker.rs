@@ -28,6 +28,8 @@ pub struct BrokerConfig {
     pub log_directories: Vec<String>,
     /// Threads that own partitions; `None` is one for each CPU that this process may use.
     pub core_count: Option<u16>,
+    /// Steps that hold a core for too long are measured exactly, and told at the end.
+    pub reports_stalls: bool,
     /// Of a topic whose creator does not say.
     pub partition_count: i32,
     /// Of a topic whose creator does not say.
@@ -80,6 +82,7 @@ impl BrokerConfig {
             core_count: values
                 .whole_or_null("core.count")
                 .and_then(|count| u16::try_from(count).ok()),
+            reports_stalls: values.bool("core.stalls.report"),
             partition_count: i32::try_from(values.whole("num.partitions")).unwrap_or(1),
             replication_factor: replication_factor(settings, &values)?,
             auto_create_topics: values.bool("auto.create.topics.enable"),

@@ -30,12 +30,33 @@ pub(super) struct CoreStart {
 /// Runs the core until it is told to stop and has closed its logs.
 pub(super) async fn run(start: CoreStart) {
     let events = start.events.clone();
-    let event = match serve(start).await {
+    let reports_stalls = start.shared.config.broker.reports_stalls;
+    if reports_stalls {
+        rt::cores::measure_stalls_exactly();
+    }
+    let served = serve(start).await;
+    if reports_stalls {
+        report_stalls();
+    }
+    let event = match served {
         Ok(closed) => CoreEvent::Stopped(closed),
         Err(error) => CoreEvent::Failed(error),
     };
     // The main thread hears this, or has gone and needs not.
     drop(events.send(event));
+}
+
+/// Tells which steps held this core for too long.
+fn report_stalls() {
+    let (core, statistics) = (rt::cores::current(), rt::cores::statistics());
+    let (Some(ShardId(core)), Some(statistics)) = (core, statistics) else {
+        return;
+    };
+    let (stalls, preemptions) = (statistics.stalls, statistics.preemptions);
+    tracing::info!(core, stalls, preemptions, "steps of more than 500 us");
+    for stall in rt::cores::stalls() {
+        tracing::info!(core, "stall at {stall}");
+    }
 }
 
 async fn serve(start: CoreStart) -> Result<Vec<ClosedLog>, ServeError> {

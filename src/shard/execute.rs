@@ -25,6 +25,7 @@ struct PendingAppend {
 impl Shard {
     /// Executes a request and answers it, now or, where durability or the controller has to be waited for, later.
     pub(super) fn execute(self: &Rc<Self>, request: ShardRequest, origin: Origin) {
+        rt::task::begin_part(request.name());
         match request {
             ShardRequest::Append { ack_when, items } => self.append(ack_when, items, origin),
             ShardRequest::Read { items } => {

@@ -91,6 +91,20 @@ pub enum ShardRequest {
     Controller(ControllerRequest),
 }
 
+impl ShardRequest {
+    /// What it asks for, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Append { .. } => "append",
+            Self::Read { .. } => "read",
+            Self::FindOffsets { .. } => "find offsets",
+            Self::EpochEnds { .. } => "epoch ends",
+            Self::Controller(_) => "controller",
+        }
+    }
+}
+
 /// The answers, each to the request of its name.
 pub enum ShardReply {
     Append(Vec<Answer<Result<Appended, AppendError>>>),

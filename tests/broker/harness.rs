@@ -14,6 +14,9 @@ use crate::client::Client;
 
 const TARGET: &str = "DURAMEN_TEST_TARGET";
 
+/// With this variable brokers are stopped in good order after each test, and what they say of steps that were too long is told.
+const STALLS: &str = "DURAMEN_TEST_STALLS";
+
 /// How long a broker may take until it answers. Much more than it takes, since many brokers start at one time here.
 const START_MAX: Duration = Duration::from_secs(20);
 
@@ -210,6 +213,7 @@ impl Process {
             format!("listeners=PLAINTEXT://{address}"),
             format!("log.dirs={}", directory.path().join("data").display()),
             format!("core.count={cores}"),
+            "core.stalls.report=true".to_owned(),
         ];
         for setting in fixed.iter().chain(settings) {
             command.arg("--set").arg(setting);
@@ -249,8 +253,19 @@ impl Process {
     }
 }
 
+/// The lines about steps that were too long.
+fn told_stalls(output: &str) -> Vec<&str> {
+    output.lines().filter(|line| line.contains("stall at")).collect()
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::env::var_os(STALLS).is_some() && self.ended().is_none() && kill_process(self.pid, Signal::TERM).is_ok()
+        {
+            poll("the end after SIGTERM", Duration::from_secs(20), || self.ended());
+            let test = std::thread::current().name().unwrap_or_default().to_owned();
+            eprintln!("{test}:\n{}", told_stalls(&self.output()).join("\n"));
+        }
         let status = self.kill();
         if std::thread::panicking() {
             eprintln!("the broker ({status}) said:\n{}", self.output());

@@ -7,4 +7,6 @@ properties! {
 
     "core.count", Int, null, Within(1, 256), Start, Used:
         "threads, one pinned to each CPU; by default as many as the CPUs that this process may use";
+    "core.stalls.report", Bool, "false", Any, Start, Used, internal:
+        "whether steps that hold a core for too long are measured exactly and told at the end, for tests";
 }

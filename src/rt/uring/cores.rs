@@ -13,6 +13,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use super::bell::Bell;
 use super::driver;
 use super::reactor::Reactor;
+pub use super::stalls::Stall;
 use super::task::{self, Tasks};
 use crate::base::ids::ShardId;
 
@@ -67,6 +68,20 @@ pub fn statistics() -> Option<Statistics> {
     Reactor::try_current().map(|reactor| reactor.statistics())
 }
 
+/// The steps of the calling core's tasks that took longer than a core allows, the longest first; none on a thread that is no core.
+#[must_use]
+pub fn stalls() -> Vec<Stall> {
+    Reactor::try_current().map_or_else(Vec::new, |reactor| reactor.stalls().worst())
+}
+
+/// Measures each step of the calling core exactly from here on, so that a thread that was preempted is not taken for a stall. It
+/// costs 2 µs a step: for tests.
+pub fn measure_stalls_exactly() {
+    if let Some(reactor) = Reactor::try_current() {
+        reactor.stalls().measure_exactly();
+    }
+}
+
 /// See [`statistics`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Statistics {
@@ -76,10 +91,14 @@ pub struct Statistics {
     pub sleeps: u64,
     /// Completions of the ring.
     pub completions: u64,
-    /// Turns whose tasks took longer than 500 µs together: somebody did not yield.
-    pub stalls: u64,
     /// The longest of all turns.
+    pub turn_longest: Duration,
+    /// Steps of tasks that took longer than 500 µs: somebody did not yield.
+    pub stalls: u64,
+    /// The longest of all steps.
     pub stall_longest: Duration,
+    /// Steps that took longer because the thread was preempted, where steps are measured exactly.
+    pub preemptions: u64,
     /// Receives that ended because all receive buffers of the core were full.
     pub receive_buffers_exhausted: u64,
     /// Tasks that have not ended.

@@ -5,6 +5,7 @@
 //! A sleep needs no short limit, because everything that can wake this core arrives in this ring.
 
 use std::future::poll_fn;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -20,9 +21,6 @@ const SLEEP_MAX: Duration = Duration::from_millis(500);
 /// Long enough that glommio arms a timer for it, and waits.
 const FOREIGN_WAKE: Duration = Duration::from_micros(10);
 
-/// A turn longer than this is a stall: some task went on for too long without a yield.
-const STALL: Duration = Duration::from_micros(500);
-
 /// Turns the ring until the core stops and nothing is in flight.
 pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
     let mut turn_ended = time::now();
@@ -37,15 +35,23 @@ pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
         }
         if let Some(wait) = plan_wait(&reactor, now) {
             sleep(&reactor, wait, spin);
+            reactor.stalls().pause();
             // The sleep is not work of this queue: it is accounted before anything is woken.
             next_turn(&reactor).await;
             now = time::now();
         } else if reactor.needs_enter() {
+            reactor.begin_step();
+            reactor.stalls().begin_part("enter");
             reactor.enter(None);
+            reactor.end_step(Location::caller());
         }
         reactor.turn_began.set(now);
+        reactor.begin_step();
+        reactor.stalls().begin_part("dispatch");
         reactor.dispatch(now);
+        reactor.end_step(Location::caller());
         if reactor.tasks().take_woken_from_afar() {
+            reactor.stalls().pause();
             // Glommio looks at wakes of other threads when its queues are empty: this task stays out of its queue that long.
             glommio::timer::sleep(FOREIGN_WAKE).await;
         }
@@ -113,7 +119,6 @@ async fn next_turn(reactor: &Rc<Reactor>) {
 fn count_turn(reactor: &Rc<Reactor>, lasted: Duration) {
     reactor.count(|statistics| {
         statistics.turns += 1;
-        statistics.stalls += u64::from(lasted > STALL);
-        statistics.stall_longest = statistics.stall_longest.max(lasted);
+        statistics.turn_longest = statistics.turn_longest.max(lasted);
     });
 }

@@ -18,6 +18,7 @@ pub mod probe;
 mod reactor;
 mod ring;
 pub mod signal;
+mod stalls;
 pub mod task;
 pub mod time;
 mod timers;

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd;
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -20,6 +21,7 @@ use super::buffers::BufferPool;
 use super::cores::Statistics;
 use super::operations::{InFlight, Key, Operations, Single, Target};
 use super::ring::{Completion, Ring};
+use super::stalls::{Stalls, StepEnd};
 use super::task::Tasks;
 use super::timers::{TimerKey, Timers};
 use crate::base::ids::ShardId;
@@ -43,6 +45,7 @@ pub(super) struct Reactor {
     completions: RefCell<Vec<Completion>>,
     /// When the present turn's tasks began.
     pub turn_began: Cell<Monotonic>,
+    stalls: Stalls,
     statistics: Cell<Statistics>,
 }
 
@@ -71,6 +74,7 @@ impl Reactor {
             stopping: Cell::new(false),
             completions: RefCell::default(),
             turn_began: Cell::new(super::time::now()),
+            stalls: Stalls::default(),
             statistics: Cell::default(),
         });
         CURRENT.set(Some(Rc::clone(&reactor)));
@@ -87,6 +91,11 @@ impl Reactor {
 
     pub fn try_current() -> Option<Rc<Self>> {
         CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// As [`Reactor::try_current`] without a handle.
+    pub fn with_current(look: impl FnOnce(&Self)) {
+        CURRENT.with_borrow(|current| current.as_deref().map(look));
     }
 
     /// The thread is no core any more.
@@ -143,6 +152,28 @@ impl Reactor {
             tasks: self.tasks.live(),
             in_flight: self.in_flight(),
             ..self.statistics.get()
+        }
+    }
+
+    pub fn stalls(&self) -> &Stalls {
+        &self.stalls
+    }
+
+    #[inline]
+    pub fn begin_step(&self) {
+        self.stalls.begin();
+    }
+
+    /// Ends a step of the task that was spawned at `place`.
+    #[inline]
+    pub fn end_step(&self, place: &'static Location<'static>) {
+        match self.stalls.end(place) {
+            StepEnd::Brief => {}
+            StepEnd::Stall(took) => self.count(|statistics| {
+                statistics.stalls += 1;
+                statistics.stall_longest = statistics.stall_longest.max(took);
+            }),
+            StepEnd::Preempted => self.count(|statistics| statistics.preemptions += 1),
         }
     }
 

@@ -4,6 +4,7 @@
 //! drops them all. The tracker's waker is the only one of its task that glommio ever sees, and it may be used from any thread.
 
 use std::cell::{Cell, RefCell};
+use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,20 +17,30 @@ use glommio::{Latency, Shares, TaskQueueHandle};
 use super::bell::Bell;
 use super::reactor::Reactor;
 use super::time;
+use crate::base::limits::STEP_MAX;
 
 /// How long a task may go on before [`yield_if_needed`] yields: half of the longest step that a core allows.
 const STEP: Duration = Duration::from_micros(250);
 
+const _: () = assert!(STEP.as_micros() * 2 <= STEP_MAX.as_micros());
+
 /// Runs `future` on this core, in the queue of requests, until it ends or the core stops.
+#[track_caller]
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
     let reactor = Reactor::current();
-    start(&reactor, Queue::Request, future);
+    start(&reactor, Queue::Request, Location::caller(), future);
 }
 
 /// Runs `future` on this core, in the queue that has a fifth of the shares of requests.
+#[track_caller]
 pub fn spawn_background(future: impl Future<Output = ()> + 'static) {
     let reactor = Reactor::current();
-    start(&reactor, Queue::Background, future);
+    start(&reactor, Queue::Background, Location::caller(), future);
+}
+
+/// Names what the present step does from here on, for the list of steps that take too long ([`super::cores::stalls`]).
+pub fn begin_part(name: &'static str) {
+    Reactor::with_current(|reactor| reactor.stalls().begin_part(name));
 }
 
 /// Lets every other task that can run do so, and the ring submit and reap.
@@ -67,7 +78,7 @@ pub(super) fn start_main<T: 'static>(
     done: Rc<RefCell<Option<T>>>,
 ) {
     let stopper = Rc::clone(reactor);
-    start(reactor, Queue::Request, async move {
+    start(reactor, Queue::Request, Location::caller(), async move {
         let output = future.await;
         done.replace(Some(output));
         stopper.tasks().cancel_all();
@@ -268,6 +279,8 @@ impl Wake for Tracker {
 struct Ended {
     reactor: Rc<Reactor>,
     slot: usize,
+    /// Where it was spawned.
+    place: &'static Location<'static>,
 }
 
 impl Drop for Ended {
@@ -276,12 +289,18 @@ impl Drop for Ended {
     }
 }
 
-fn start(reactor: &Rc<Reactor>, queue: Queue, future: impl Future<Output = ()> + 'static) {
+fn start(
+    reactor: &Rc<Reactor>,
+    queue: Queue,
+    place: &'static Location<'static>,
+    future: impl Future<Output = ()> + 'static,
+) {
     let tasks = reactor.tasks();
     let (slot, tracker) = tasks.add(queue);
     let ended = Ended {
         reactor: Rc::clone(reactor),
         slot,
+        place,
     };
     let handle = match queue {
         Queue::Request => tasks.request,
@@ -310,7 +329,10 @@ async fn track(future: impl Future<Output = ()>, tracker: Arc<Tracker>, ended: E
         if ended.reactor.tasks().cancelling.get() {
             return Poll::Ready(());
         }
-        future.as_mut().poll(&mut Context::from_waker(&waker))
+        ended.reactor.begin_step();
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        ended.reactor.end_step(ended.place);
+        polled
     })
     .await;
 }

@@ -202,6 +202,34 @@ fn requests_come_before_background_work_and_do_not_starve_it() {
 }
 
 #[test]
+fn a_task_that_does_not_yield_is_told_by_its_place() {
+    block_on(|| async {
+        cores::measure_stalls_exactly();
+        let (sender, done) = local::oneshot();
+        let line = line!() + 1;
+        spawn(async move {
+            crate::rt::task::begin_part("brief");
+            crate::rt::task::begin_part("long");
+            let began = time::now();
+            // Long enough that a machine that is shared gives this thread its share of it.
+            while time::now().since(began) < Duration::from_millis(50) {
+                std::hint::spin_loop();
+            }
+            let _ = sender.send(());
+        });
+        assert_eq!(done.await, Some(()));
+        let worst = cores::stalls();
+        assert!(
+            worst
+                .iter()
+                .any(|stall| stall.task.line() == line && stall.part == "long"),
+            "{worst:?}"
+        );
+        assert!(cores::statistics().is_some_and(|statistics| statistics.stall_longest >= Duration::from_millis(50)));
+    });
+}
+
+#[test]
 fn a_core_ends_when_only_background_work_is_left_of_it() {
     block_on(|| async {
         for _ in 0..3 {
