@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::base::ids::{LeaderEpoch, NodeId, TopicId, TopicIdPartition};
 use crate::base::offset::Offset;
 
+use super::kept::Kept;
 use super::shared_map::{SharedMap, Spread, spread_of};
 
 /// The state of the cluster after the records below `end_offset`. Kafka: `MetadataImage`.
@@ -24,6 +25,8 @@ pub struct MetadataImage {
     /// Names with a dot or an underscore, by what metrics make of them: these must differ too.
     pub(super) metric_names: SharedMap<Arc<str>, Arc<str>>,
     pub(super) configs: SharedMap<ConfigResource, Arc<BTreeMap<String, String>>>,
+    /// What is said of things that this broker does not serve.
+    pub kept: Kept,
     /// What it was before the metadata transaction that is open (KIP-868).
     pub(super) before_transaction: Option<Box<MetadataImage>>,
 }

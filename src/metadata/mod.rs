@@ -14,11 +14,13 @@
 
 pub mod controller;
 mod image;
+mod kept;
 mod record;
 mod replay;
 mod shared_map;
 
 pub use image::{Broker, BrokerEndpoint, ConfigResource, MetadataImage, Partition, Topic, TopicChange};
+pub use kept::Kept;
 pub use record::{RecordError, decode_record, encode_record};
 pub use replay::ReplayError;
 pub use shared_map::SharedMap;

@@ -28,8 +28,8 @@ pub enum ReplayError {
     UnknownBroker(i32, i64),
     #[error("a metadata transaction begins within another, or ends without one")]
     TransactionOutOfOrder,
-    #[error("records of type {0} are not supported yet")]
-    Unsupported(&'static str),
+    #[error("topic {0} does not exist")]
+    UnknownTopicName(String),
 }
 
 impl MetadataImage {
@@ -62,20 +62,20 @@ impl MetadataImage {
             }
             MetadataRecord::EndTransaction(_) => drop(self.take_transaction()?),
             MetadataRecord::AbortTransaction(_) => *self = *self.take_transaction()?,
-            // Nothing that a broker does depends on these.
-            MetadataRecord::NoOp(_) | MetadataRecord::RegisterController(_) | MetadataRecord::ZkMigrationState(_) => {}
-            // To pass over these would be to serve without the protection that somebody asked for.
-            MetadataRecord::AccessControlEntry(_) | MetadataRecord::RemoveAccessControlEntry(_) => {
-                return Err(ReplayError::Unsupported("access control entry"));
+            MetadataRecord::ClearElr(record) => self.replay_clear_elr(&record.topic_name)?,
+            MetadataRecord::NoOp(_) => {}
+            MetadataRecord::AccessControlEntry(_)
+            | MetadataRecord::RemoveAccessControlEntry(_)
+            | MetadataRecord::ClientQuota(_)
+            | MetadataRecord::UserScramCredential(_)
+            | MetadataRecord::RemoveUserScramCredential(_)
+            | MetadataRecord::DelegationToken(_)
+            | MetadataRecord::RemoveDelegationToken(_)
+            | MetadataRecord::RegisterController(_)
+            | MetadataRecord::ZkMigrationState(_) => {
+                let is_kept = self.kept.replay(record);
+                crate::check!(is_kept, "a record that is to be kept is not: {record:?}");
             }
-            MetadataRecord::ClientQuota(_) => return Err(ReplayError::Unsupported("client quota")),
-            MetadataRecord::UserScramCredential(_) | MetadataRecord::RemoveUserScramCredential(_) => {
-                return Err(ReplayError::Unsupported("SCRAM credential"));
-            }
-            MetadataRecord::DelegationToken(_) | MetadataRecord::RemoveDelegationToken(_) => {
-                return Err(ReplayError::Unsupported("delegation token"));
-            }
-            MetadataRecord::ClearElr(_) => return Err(ReplayError::Unsupported("clear eligible leader replicas")),
         }
         Ok(())
     }
@@ -143,6 +143,41 @@ impl MetadataImage {
             partition: record.partition_id,
         })?;
         change(Arc::make_mut(partition), record);
+        Ok(())
+    }
+
+    /// Forgets the eligible leader replicas of one topic, or of all when the name is empty (KIP-966).
+    fn replay_clear_elr(&mut self, name: &str) -> Result<(), ReplayError> {
+        let ids: Vec<TopicId> = if name.is_empty() {
+            self.topics.iter().map(|(id, _)| *id).collect()
+        } else {
+            let id = self.topic_ids.get(name);
+            vec![*id.ok_or_else(|| ReplayError::UnknownTopicName(name.to_owned()))?]
+        };
+        for id in ids {
+            let has_some = |partition: &Arc<Partition>| {
+                !partition.eligible_leader_replicas.is_empty() || !partition.last_known_leader_replicas.is_empty()
+            };
+            if !self
+                .topics
+                .get(&id)
+                .is_some_and(|topic| topic.partitions.iter().any(has_some))
+            {
+                continue;
+            }
+            let Some(topic) = self.topics.get_mut(&id) else {
+                continue;
+            };
+            let partitions = &mut Arc::make_mut(topic).partitions;
+            for partition in partitions.iter_mut().filter(|partition| has_some(partition)) {
+                let cleared = PartitionChangeRecord {
+                    eligible_leader_replicas: Some(Vec::new()),
+                    last_known_elr: Some(Vec::new()),
+                    ..PartitionChangeRecord::default()
+                };
+                change(Arc::make_mut(partition), &cleared);
+            }
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use crate::base::ids::{ShardId, TopicId, TopicPartition};
 use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
 use crate::config::Config;
 use crate::log::Settings;
-use crate::metadata::controller::{self, BrokerError, Registration};
+use crate::metadata::controller::{self, BrokerError, Registration, Restart};
 use crate::metadata::{BrokerEndpoint, MetadataImage};
 use crate::partition::log_settings;
 use crate::record::Decompressor;
@@ -34,6 +34,9 @@ const PRODUCER_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The topic of the metadata log (KIP-595).
 const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// Leaders that are named in one batch of the metadata log.
+const RECORDS_PER_BATCH: usize = 1000;
 
 /// What a core begins with.
 pub struct ShardStart {
@@ -146,11 +149,13 @@ impl Shard {
         let decision = controller::register_broker(&controller.image(), registration)?;
         controller.commit(&decision.records).await?;
         controller.set_broker_epoch(decision.response);
-        if self.directories.were_left(Shutdown::Unclean) {
-            let records = controller::begin_leader_epochs(&controller.image(), self.config.broker.node_id);
-            if !records.is_empty() {
-                controller.commit(&records).await?;
-            }
+        let restart = match self.directories.were_left(Shutdown::Unclean) {
+            true => Restart::Unclean,
+            false => Restart::Clean,
+        };
+        let records = controller::lead_partitions(&controller.image(), self.config.broker.node_id, restart);
+        for records in records.chunks(RECORDS_PER_BATCH) {
+            controller.commit(records).await?;
         }
         Ok(())
     }

@@ -28,6 +28,23 @@ pub const FEATURES: &[Feature] = &[
     },
 ];
 
+/// Features of Apache Kafka 4.3 on which nothing depends that this broker serves: it keeps the levels that a cluster has.
+const KEPT_FEATURES: &[Feature] = &[
+    kept_feature("eligible.leader.replicas.version", 1),
+    kept_feature("group.version", 1),
+    kept_feature("share.version", 1),
+    kept_feature("streams.version", 1),
+    kept_feature("transaction.version", 2),
+];
+
+const fn kept_feature(name: &'static str, level_max: i16) -> Feature {
+    Feature {
+        name,
+        level_min: 0,
+        level_max,
+    }
+}
+
 /// The records of a cluster that has none.
 pub fn bootstrap() -> Vec<MetadataRecord> {
     let level = |feature: &Feature| FeatureLevelRecord {
@@ -50,7 +67,7 @@ pub struct Registration {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerError {
-    #[error("the cluster runs at level {level} of {feature}, this broker supports {min} to {max}")]
+    #[error("it is at level {level} of {feature}, and levels {min} to {max} are known here")]
     FeatureLevel {
         feature: String,
         level: i16,
@@ -59,16 +76,15 @@ pub enum BrokerError {
     },
 }
 
-/// Registers the broker of this process, ready to serve. Its epoch, the response, is `end_offset` of the image: where its record
-/// will stand.
+/// Whether this broker knows all that the cluster is finalized at.
 ///
 /// # Errors
 ///
-/// The cluster uses a feature at a level that this broker does not support.
-pub fn register_broker(image: &MetadataImage, registration: Registration) -> Result<Decision<i64>, BrokerError> {
+/// The cluster uses a feature at a level that this broker does not know.
+pub fn check_features(image: &MetadataImage) -> Result<(), BrokerError> {
     for (feature, level) in &image.features {
-        let supported = FEATURES.iter().find(|supported| supported.name == feature);
-        let (min, max) = supported.map_or((0, 0), |supported| (supported.level_min, supported.level_max));
+        let known = FEATURES.iter().chain(KEPT_FEATURES).find(|known| known.name == feature);
+        let (min, max) = known.map_or((0, 0), |known| (known.level_min, known.level_max));
         if !(min..=max).contains(level) {
             return Err(BrokerError::FeatureLevel {
                 feature: feature.clone(),
@@ -78,6 +94,17 @@ pub fn register_broker(image: &MetadataImage, registration: Registration) -> Res
             });
         }
     }
+    Ok(())
+}
+
+/// Registers the broker of this process, ready to serve. Its epoch, the response, is `end_offset` of the image: where its record
+/// will stand.
+///
+/// # Errors
+///
+/// The cluster uses a feature at a level that this broker does not support.
+pub fn register_broker(image: &MetadataImage, registration: Registration) -> Result<Decision<i64>, BrokerError> {
+    check_features(image)?;
     let endpoints = registration.endpoints.into_iter().map(|endpoint| BrokerEndpoint {
         name: endpoint.listener,
         host: endpoint.host,
@@ -108,18 +135,34 @@ pub fn register_broker(image: &MetadataImage, registration: Registration) -> Res
     })
 }
 
-/// Begins a new leader epoch of each partition that `leader` leads or could lead as the only one in sync. Needed after an unclean stop:
-/// the tail of a log may be lost, and other records will get its offsets, which clients and followers tell apart by the epoch.
-pub fn begin_leader_epochs(image: &MetadataImage, leader: NodeId) -> Vec<MetadataRecord> {
+/// How the broker stopped before it registered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    Clean,
+    /// The tail of a log may be lost, and other records will get its offsets, which clients and followers tell apart by the epoch: every
+    /// partition begins a new one.
+    Unclean,
+}
+
+/// Makes a broker that has registered the leader of the partitions that nobody leads and that it may lead: Apache Kafka takes them from
+/// a broker that it stops. Of those that it leads already, see [`Restart`].
+pub fn lead_partitions(image: &MetadataImage, broker: NodeId, restart: Restart) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     for topic in image.topics() {
         for (partition_id, partition) in topic.numbered() {
-            let alone = partition.leader.is_none() && partition.isr == [leader];
-            if partition.leader == Some(leader) || alone {
+            let begins = match partition.leader {
+                Some(leader) => leader == broker && restart == Restart::Unclean,
+                None => may_lead(partition, broker),
+            };
+            if begins {
+                let joins = !partition.isr.contains(&broker);
                 let change = PartitionChangeRecord {
                     partition_id,
                     topic_id: topic.id.0,
-                    leader: leader.0,
+                    leader: broker.0,
+                    isr: joins.then(|| vec![broker.0]),
+                    eligible_leader_replicas: joins.then(Vec::new),
+                    last_known_elr: joins.then(Vec::new),
                     ..PartitionChangeRecord::default()
                 };
                 records.push(change.into());
@@ -127,4 +170,14 @@ pub fn begin_leader_epochs(image: &MetadataImage, leader: NodeId) -> Vec<Metadat
         }
     }
     records
+}
+
+/// Whether no other broker can have a record that this one lacks.
+fn may_lead(partition: &image::Partition, broker: NodeId) -> bool {
+    let only = [broker];
+    partition.isr.contains(&broker)
+        || partition.isr.is_empty()
+            && (partition.eligible_leader_replicas.contains(&broker)
+                || partition.last_known_leader_replicas == only
+                || partition.replicas == only)
 }

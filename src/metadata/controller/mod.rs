@@ -16,7 +16,9 @@ use duramen_wire::messages::metadata::MetadataRecord;
 
 pub use alter_configs::{AlterConfigError, alter_configs};
 pub use assignment::AssignmentError;
-pub use broker::{BrokerError, FEATURES, Feature, Registration, begin_leader_epochs, bootstrap, register_broker};
+pub use broker::{
+    BrokerError, FEATURES, Feature, Registration, Restart, bootstrap, check_features, lead_partitions, register_broker,
+};
 pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, NewTopicDefaults, create_topics};
 pub use delete_topics::{DeleteTopicError, DeletedTopic, delete_topics};
 pub use place::PlaceError;

@@ -7,7 +7,8 @@ use duramen_wire::messages::metadata::{ConfigRecord, MetadataRecord, PartitionCh
 use super::{cluster, create, id, replay};
 use crate::base::ids::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
 use crate::metadata::controller::{
-    BrokerError, ProducerIdError, Registration, allocate_producer_ids, begin_leader_epochs, register_broker,
+    BrokerError, ProducerIdError, Registration, Restart, allocate_producer_ids, check_features, lead_partitions,
+    register_broker,
 };
 use crate::metadata::{ReplayError, TopicChange};
 
@@ -164,10 +165,34 @@ fn a_broker_does_not_join_a_cluster_that_is_ahead_of_it() {
 }
 
 #[test]
+fn levels_that_nothing_served_depends_on_are_kept() {
+    let mut image = cluster(1);
+    for (feature, level, is_known) in [
+        ("group.version", 1, true),
+        ("group.version", 2, false),
+        ("transaction.version", 2, true),
+        ("share.version", 1, true),
+        ("streams.version", 1, true),
+        ("eligible.leader.replicas.version", 1, true),
+        ("invented.version", 1, false),
+        ("metadata.version", 6, false),
+        ("metadata.version", 7, true),
+    ] {
+        let before = image.features.insert(feature.into(), level);
+        assert_eq!(check_features(&image).is_ok(), is_known, "{feature} {level}");
+        match before {
+            Some(level) => image.features.insert(feature.into(), level),
+            None => image.features.remove(feature),
+        };
+    }
+}
+
+#[test]
 fn a_restart_after_a_crash_begins_new_leader_epochs() {
     let mut image = cluster(1);
     let topic_id = create(&mut image, "t", 2);
-    let records = begin_leader_epochs(&image, NodeId(1));
+    assert_eq!(lead_partitions(&image, NodeId(1), Restart::Clean), []);
+    let records = lead_partitions(&image, NodeId(1), Restart::Unclean);
     assert_eq!(records.len(), 2);
     replay(&mut image, &records);
     for partition in &image.topic(topic_id).unwrap().partitions {
@@ -180,5 +205,40 @@ fn a_restart_after_a_crash_begins_new_leader_epochs() {
             ([NodeId(1)].as_slice(), 1)
         );
     }
-    assert_eq!(begin_leader_epochs(&image, NodeId(2)), []);
+    assert_eq!(lead_partitions(&image, NodeId(2), Restart::Unclean), []);
+}
+
+#[test]
+fn partitions_that_nobody_leads_are_led_where_no_other_broker_may_know_more() {
+    let nodes = |ids: &[i32]| Some(ids.to_vec());
+    for (replicas, isr, eligible, last_known, leads) in [
+        (nodes(&[1]), nodes(&[1]), nodes(&[]), nodes(&[]), true),
+        (nodes(&[1]), nodes(&[]), nodes(&[1]), nodes(&[]), true),
+        (nodes(&[1]), nodes(&[]), nodes(&[]), nodes(&[1]), true),
+        (nodes(&[1]), nodes(&[]), nodes(&[]), nodes(&[]), true),
+        (nodes(&[1, 2]), nodes(&[1]), nodes(&[]), nodes(&[]), true),
+        (nodes(&[1, 2]), nodes(&[]), nodes(&[]), nodes(&[2]), false),
+        (nodes(&[1, 2]), nodes(&[2]), nodes(&[1]), nodes(&[]), false),
+        (nodes(&[2]), nodes(&[2]), nodes(&[]), nodes(&[]), false),
+    ] {
+        let mut image = cluster(1);
+        let topic_id = create(&mut image, "t", 1);
+        let stopped = PartitionChangeRecord {
+            partition_id: 0,
+            topic_id: topic_id.0,
+            leader: -1,
+            replicas,
+            isr,
+            eligible_leader_replicas: eligible,
+            last_known_elr: last_known,
+            ..PartitionChangeRecord::default()
+        };
+        replay(&mut image, &[stopped.clone().into()]);
+        let records = lead_partitions(&image, NodeId(1), Restart::Clean);
+        assert_eq!(!records.is_empty(), leads, "{stopped:?}");
+        replay(&mut image, &records);
+        let partition = image.topic(topic_id).unwrap().partition(0).unwrap();
+        assert_eq!(partition.leader, leads.then_some(NodeId(1)), "{stopped:?}");
+        assert!(!leads || partition.isr.contains(&NodeId(1)), "{stopped:?}");
+    }
 }

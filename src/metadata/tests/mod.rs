@@ -3,6 +3,7 @@
 mod create_topics;
 mod delete_topics;
 mod image;
+mod kept;
 mod log;
 
 use duramen_wire::messages::create_topics_request::CreatableTopic;
