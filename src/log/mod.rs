@@ -19,6 +19,7 @@ pub mod producers;
 pub mod properties;
 pub mod read;
 pub mod recovery;
+pub mod retention;
 pub mod scan;
 pub mod segment;
 pub mod state;
@@ -28,5 +29,6 @@ pub use append::{AppendContext, AppendError, AppendPlan, Appending, Origin, plan
 pub use batch::Batch;
 pub use epochs::{EpochEnd, LeaderEpochs};
 pub use read::{ReadError, ReadPlan, ReadRequest, plan_read};
+pub use retention::{Removal, Retention, RetentionContext, RetentionPlan, plan_retention};
 pub use segment::{Segment, Settings};
 pub use state::LogState;

@@ -22,6 +22,8 @@ pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// Topic id of a partition's directory.
 pub const PARTITION_METADATA: &str = "partition.metadata";
+/// A file that is not of its log any more, until it is removed.
+pub const DELETED_FILE_SUFFIX: &str = ".deleted";
 /// A partition's directory whose deletion has begun.
 pub const DELETED_DIRECTORY_SUFFIX: &str = "-delete";
 

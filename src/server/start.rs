@@ -106,10 +106,12 @@ impl Running {
     /// Notes that all logs are closed: the next start need not look into them.
     pub(super) fn mark_clean(&self, closed: &[ClosedLog]) {
         for (place, directory) in self.shared.directories.iter().enumerate() {
-            let of_directory = closed.iter().filter(|log| log.directory == place);
-            let points = of_directory.map(|log| (&log.partition, log.recovery_point));
+            let of_directory = || closed.iter().filter(|log| log.directory == place);
+            let points = of_directory().map(|log| (&log.partition, log.recovery_point));
+            let starts = of_directory().map(|log| (&log.partition, log.log_start_offset));
             let noted = directory
                 .write_recovery_points(points)
+                .and_then(|()| directory.write_log_start_offsets(starts))
                 .and_then(|()| directory.mark_clean_shutdown(-1));
             if let Err(error) = noted {
                 tracing::warn!(directory = %directory.path().display(), %error, "a clean stop cannot be noted; the next start checks the logs");

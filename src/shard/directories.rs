@@ -15,6 +15,8 @@ pub struct ClosedLog {
     pub directory: usize,
     pub partition: TopicPartition,
     pub recovery_point: Offset,
+    /// Where it begins, if not with a segment.
+    pub log_start_offset: Option<Offset>,
 }
 
 /// The log directories, shared by all cores; which partition is where is known to the core that owns it.
@@ -141,6 +143,7 @@ impl Directories {
                 directory,
                 partition,
                 recovery_point,
+                log_start_offset: log.noted_log_start(),
             }),
             Err(error) => {
                 tracing::error!(%partition, %error, "a log cannot be closed; the next start recovers it");

@@ -9,7 +9,7 @@ use super::log::Log;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::checkpoint::{decode_offsets, encode_epochs, encode_offsets};
-use crate::log::names::{LEADER_EPOCHS, RECOVERY_POINTS};
+use crate::log::names::{LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
 use crate::rt::fs::{self, File, Open};
 
 impl Log {
@@ -48,7 +48,7 @@ impl Log {
     }
 
     /// Gives a file in the partition's directory new content, unless the partition is deleted meanwhile.
-    async fn replace_own_file(&self, name: &str, text: &str) -> Result<(), StorageError> {
+    pub(super) async fn replace_own_file(&self, name: &str, text: &str) -> Result<(), StorageError> {
         let path = self.path().join(name);
         let replaced = replace_unless_retired(&self.inner.durability, path.clone(), text.as_bytes()).await;
         replaced.map_err(|error| self.inner.health.fail("write", &path, &error))
@@ -116,8 +116,17 @@ impl Beside<'_> {
 /// Notes in a new partition's directory that recovery must look at everything: what the log directory's own checkpoint says of this
 /// name may be of another partition, deleted since. The name is synced by the caller.
 pub(super) fn begin_recovery_point(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    begin_offset(directory, RECOVERY_POINTS, partition)
+}
+
+/// The same for the log start offset: clients may read everything.
+pub(super) fn begin_log_start_offset(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    begin_offset(directory, LOG_START_OFFSETS, partition)
+}
+
+fn begin_offset(directory: &Path, name: &str, partition: &TopicPartition) -> io::Result<()> {
     let text = encode_offsets([(partition, Offset::ZERO)]);
-    let path = directory.join(RECOVERY_POINTS);
+    let path = directory.join(name);
     let new = write_beside(&path, text.as_bytes())?;
     new.file.sync_data_now()?;
     fs::rename(&new.temporary, &path)
@@ -125,7 +134,16 @@ pub(super) fn begin_recovery_point(directory: &Path, partition: &TopicPartition)
 
 /// The recovery point that a partition's directory itself tells. Apache Kafka writes none there.
 pub(super) fn own_recovery_point(directory: &Path) -> Option<Offset> {
-    let text = fs::read(directory.join(RECOVERY_POINTS)).ok()?;
+    own_offset(directory, RECOVERY_POINTS)
+}
+
+/// The log start offset that a partition's directory itself tells, likewise.
+pub(super) fn own_log_start_offset(directory: &Path) -> Option<Offset> {
+    own_offset(directory, LOG_START_OFFSETS)
+}
+
+fn own_offset(directory: &Path, name: &str) -> Option<Offset> {
+    let text = fs::read(directory.join(name)).ok()?;
     // Torn, it tells only that there was one: then everything is looked at.
     let entries = decode_offsets(&text).unwrap_or_default();
     Some(entries.first().map_or(Offset::ZERO, |(_, offset)| *offset))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::checkpoint::{begin_recovery_point, replace_file_now};
+use super::checkpoint::{begin_log_start_offset, begin_recovery_point, replace_file_now};
 use super::error::{Health, StorageError};
 use super::open::{OpenRequest, Shutdown};
 use crate::base::ids::{NodeId, TopicId, TopicPartition, base64_url};
@@ -178,6 +178,10 @@ impl LogDirectory {
             if !fs::exists(&path)? {
                 fs::create_directory_all(&path)?;
                 begin_recovery_point(&path, partition)?;
+                if self.inner.log_start_offsets.contains_key(partition) {
+                    // It speaks of another topic that had this name.
+                    begin_log_start_offset(&path, partition)?;
+                }
             }
             let text = encode_partition_metadata(topic_id);
             replace_file_now(&path.join(PARTITION_METADATA), text.as_bytes())?;
@@ -259,15 +263,31 @@ impl LogDirectory {
         self.write(RECOVERY_POINTS, &encode_offsets(points))
     }
 
-    /// Writes down from where on clients may read, where that is not the beginning of a segment.
+    /// Writes down from where on clients may read, where Kafka looks for it: the answers of
+    /// [`Log::noted_log_start`](super::Log::noted_log_start) of all logs that were closed. What was known of others stays.
     ///
     /// # Errors
     /// [`StorageError::Offline`].
     pub fn write_log_start_offsets<'a>(
         &self,
-        offsets: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
+        closed: impl IntoIterator<Item = (&'a TopicPartition, Option<Offset>)>,
     ) -> Result<(), StorageError> {
-        self.write(LOG_START_OFFSETS, &encode_offsets(offsets))
+        let closed: BTreeMap<_, _> = closed.into_iter().collect();
+        let is_other = |partition: &TopicPartition| {
+            !closed.contains_key(partition) && fs::exists(self.partition_path(partition)).unwrap_or(true)
+        };
+        let known = self.inner.log_start_offsets.iter();
+        let others = known.filter(|(partition, _)| is_other(partition));
+        let noted = closed
+            .iter()
+            .filter_map(|(partition, offset)| offset.map(|offset| (*partition, offset)));
+        let offsets = noted.chain(others.map(|(partition, offset)| (partition, *offset)));
+        self.write(LOG_START_OFFSETS, &encode_offsets(offsets))?;
+        for partition in closed.keys() {
+            // What stands in the partition's own directory would hide what Kafka notes later; one that stays tells the same for now.
+            let _ = fs::remove_file(self.partition_path(partition).join(LOG_START_OFFSETS));
+        }
+        Ok(())
     }
 
     /// Marks a clean stop: every log of this directory was closed, and the recovery points are written.

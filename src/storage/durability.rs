@@ -24,6 +24,8 @@ pub(super) struct Durability {
     durable: Cell<Offset>,
     syncing: Gate,
     pub(super) checkpointing: Gate,
+    /// The front of the log is being removed.
+    pub(super) trimming: Gate,
     /// How often files were made in the directory, and how many of these times their names were synced since.
     name_changes: Cell<u64>,
     name_changes_synced: Cell<u64>,
@@ -42,6 +44,7 @@ impl Durability {
             durable: Cell::new(durable),
             syncing: Gate::default(),
             checkpointing: Gate::default(),
+            trimming: Gate::default(),
             name_changes: Cell::new(0),
             name_changes_synced: Cell::new(0),
             epoch_changes: Cell::new(0),

@@ -171,6 +171,12 @@ impl Files {
         Ok(&mut self.readers[0])
     }
 
+    /// Lets go of a closed segment that is not of this log any more; those who read it keep its file.
+    pub(super) fn forget(&mut self, base_offset: Offset) {
+        self.readers.retain(|files| files.base_offset != base_offset);
+        self.closing.retain(|files| files.base_offset != base_offset);
+    }
+
     /// Bytes on the heap, closely estimated.
     pub(super) fn heap_bytes(&self) -> usize {
         let of_segment = |files: &SegmentFiles| files.offset_index.heap_bytes() + files.time_index.heap_bytes();

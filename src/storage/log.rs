@@ -67,6 +67,15 @@ impl Log {
         self.inner.state.borrow().log_start_offset()
     }
 
+    /// The log start offset, where it must be noted: when it is not the beginning of the first segment.
+    #[must_use]
+    pub fn noted_log_start(&self) -> Option<Offset> {
+        let state = self.inner.state.borrow();
+        let start = state.log_start_offset();
+        let first = state.segments().front();
+        first.is_some_and(|first| first.base_offset < start).then_some(start)
+    }
+
     /// Offset of the next record.
     #[must_use]
     pub fn log_end_offset(&self) -> Offset {

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `directory` | a log directory: lock, identity, partitions in it, checkpoints, clean stops, deletion |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
-//! | `append`, `read`, `timestamp` | carry out the plans of these names |
+//! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names |
 //! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `close` | rolled segments and clean stops |
@@ -30,6 +30,7 @@ mod log;
 mod open;
 mod read;
 mod recover;
+mod retain;
 mod timestamp;
 mod walk;
 
@@ -39,6 +40,7 @@ pub use error::{Health, StorageError};
 pub use log::Log;
 pub use open::{Cut, OpenRequest, Report, Shutdown};
 pub use read::FileRange;
+pub use retain::Trimmed;
 pub use timestamp::TimestampHit;
 
 #[cfg(test)]

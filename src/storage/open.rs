@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::checkpoint::{begin_recovery_point, own_recovery_point, replace_file};
+use super::checkpoint::{begin_recovery_point, own_log_start_offset, own_recovery_point, replace_file};
 use super::error::{Health, StorageError};
 use super::files::{Files, SegmentFiles};
 use super::log::Log;
@@ -41,7 +41,7 @@ pub struct OpenRequest {
     /// From the log directory's checkpoint of recovery points; 0 when it is not there. One in the partition's own directory counts
     /// instead.
     pub recovery_point: Offset,
-    /// From the checkpoint of log start offsets; 0 when it is not there.
+    /// From the checkpoint of log start offsets; 0 when it is not there. One in the partition's own directory counts instead.
     pub log_start_offset: Offset,
     pub now: TimestampMs,
 }
@@ -80,6 +80,7 @@ impl Log {
     pub async fn open(health: &Health, request: OpenRequest) -> Result<(Self, Report), StorageError> {
         health.check()?;
         let mut opening = Opening::begin(health, request)?;
+        opening.remove_leftovers().await;
         if opening.segments.is_empty() {
             return opening.create();
         }
@@ -97,6 +98,8 @@ pub(super) struct Opening<'a> {
     pub(super) segments: Vec<(Offset, u64)>,
     /// Offsets of the producer snapshots.
     snapshots: Vec<Offset>,
+    /// Files that are of no use to anybody.
+    leftovers: Vec<PathBuf>,
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_known: Epochs,
     pub(super) producers: Producers,
@@ -109,7 +112,7 @@ pub(super) struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Looks at names and small files; changes nothing but leftovers.
+    /// Looks at names and small files; changes nothing.
     fn begin(health: &'a Health, request: OpenRequest) -> Result<Self, StorageError> {
         let path = &request.path;
         let entries = match fs::list(path) {
@@ -117,11 +120,10 @@ impl<'a> Opening<'a> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(StorageError::failed("list", path)(error)),
         };
-        let (mut segments, mut snapshots) = (Vec::new(), Vec::new());
+        let (mut segments, mut snapshots, mut leftovers) = (Vec::new(), Vec::new(), Vec::new());
         for entry in entries {
             if entry.name.to_str().is_some_and(is_leftover) {
-                // One that cannot be removed harms nobody.
-                let _ = fs::remove_file(path.join(&entry.name));
+                leftovers.push(path.join(&entry.name));
             }
             match entry.name.to_str().and_then(parse_file_name) {
                 Some((base_offset, FileKind::Log)) => segments.push((base_offset, entry.bytes)),
@@ -132,11 +134,19 @@ impl<'a> Opening<'a> {
         segments.sort_unstable();
         snapshots.sort_unstable();
         let recovery_point = own_recovery_point(path).unwrap_or(request.recovery_point);
+        let log_start_offset = own_log_start_offset(path).unwrap_or(request.log_start_offset);
+        // Their removal was begun when the log's start was noted.
+        let next_bases = segments.iter().skip(1);
+        let below_start = next_bases.take_while(|(next, _)| *next <= log_start_offset).count();
+        for (base_offset, _) in segments.drain(..below_start) {
+            leftovers.extend(FileKind::ALL.map(|kind| path.join(file_name(base_offset, kind))));
+        }
         let mut opening = Self {
             health,
             report: Report::default(),
             segments,
             snapshots,
+            leftovers,
             epochs: LeaderEpochs::default(),
             epochs_known: Epochs::Known,
             producers: Producers::default(),
@@ -147,6 +157,7 @@ impl<'a> Opening<'a> {
             log_end_offset: Offset::ZERO,
             request: OpenRequest {
                 recovery_point,
+                log_start_offset,
                 ..request
             },
         };
@@ -155,6 +166,13 @@ impl<'a> Opening<'a> {
             opening.load_producers();
         }
         Ok(opening)
+    }
+
+    /// One that cannot be removed harms nobody.
+    async fn remove_leftovers(&mut self) {
+        for path in std::mem::take(&mut self.leftovers) {
+            let _ = fs::unlink(path).await;
+        }
     }
 
     fn read_epochs(&mut self) {

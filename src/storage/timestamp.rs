@@ -61,11 +61,7 @@ impl Log {
             match next {
                 TimestampPlan::NotFound => return Ok(None),
                 TimestampPlan::Search { segment, from } => return Ok(Some((segment, from))),
-                TimestampPlan::NeedsLargest { segment } => {
-                    let last = self.inner.files.borrow_mut().segment(segment)?.time_index.last()?;
-                    let largest = last.map_or(TimeEntry::none(segment), |bytes| TimeEntry::decode(&bytes, segment));
-                    self.inner.state.borrow_mut().note_largest_timestamp(segment, largest);
-                }
+                TimestampPlan::NeedsLargest { segment } => self.read_largest_timestamp(segment)?,
             }
         }
     }

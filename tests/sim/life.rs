@@ -8,12 +8,12 @@ use std::sync::Arc;
 use duramen::base::ids::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
-use duramen::log::{Origin, Settings};
+use duramen::log::{Origin, Retention, Settings};
 use duramen::record::build::ProducerStamp;
 use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
-use duramen::rt::{task, time};
+use duramen::rt::{fs, task, time};
 use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown};
 
 use crate::shadow::{Shadow, view};
@@ -139,6 +139,12 @@ async fn live_round(life: Rc<Life>) {
             works.end_one();
         });
     }
+    works.running.set(works.running.get() + 1);
+    let (trimming, trimmed, ended) = (Rc::clone(&life), log.clone(), Rc::clone(&works));
+    task::spawn(async move {
+        trim(&trimming, &trimmed).await;
+        ended.end_one();
+    });
     checkpoint(&life, &log).await;
     while works.running.get() > 0 {
         let ended = works.ended.listen();
@@ -241,13 +247,57 @@ async fn checkpoint(life: &Life, log: &Log) {
     }
 }
 
+/// Takes segments or records from the front of the log, now and then, and removes their files or leaves them to the next start.
+async fn trim(life: &Life, log: &Log) {
+    if life.percent(60) {
+        return;
+    }
+    for _ in 0..life.draw(4) {
+        time::sleep(std::time::Duration::from_micros(life.draw(2000))).await;
+        let end = log.log_end_offset();
+        let trimmed = if life.percent(50) {
+            let start = log.log_start_offset();
+            let asked = start.plus(life.draw(end.distance_from(start).cast_unsigned() + 1).cast_signed());
+            let mut shadow = life.shadow.borrow_mut();
+            shadow.may_be_deleted = shadow.may_be_deleted.max(asked.0);
+            drop(shadow);
+            log.advance_log_start_to(asked).await.map(Some)
+        } else {
+            let retention = Retention {
+                deletes: true,
+                age_ms_max: -1,
+                bytes_max: life.draw(8000).cast_signed(),
+            };
+            let mut shadow = life.shadow.borrow_mut();
+            shadow.may_be_deleted = shadow.may_be_deleted.max(end.0);
+            drop(shadow);
+            log.retain(&retention, end, time::wall()).await
+        };
+        let Ok(trimmed) = trimmed else { return };
+        let Some(trimmed) = trimmed else { continue };
+        if !Simulation::has_crashed() {
+            let mut shadow = life.shadow.borrow_mut();
+            shadow.deleted = shadow.deleted.max(trimmed.log_start_offset.0);
+        }
+        for path in trimmed.files {
+            if life.percent(70) && fs::unlink(path).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
 /// A clean stop, or none.
 async fn stop(life: &Life, directory: &LogDirectory, log: &Log) {
     if life.percent(50) {
         return;
     }
     let Ok(end) = log.close().await else { return };
-    if directory.write_recovery_points([(&partition(), end)]).is_ok() && !Simulation::has_crashed() {
+    let partition = partition();
+    let noted = directory
+        .write_recovery_points([(&partition, end)])
+        .and_then(|()| directory.write_log_start_offsets([(&partition, log.noted_log_start())]));
+    if noted.is_ok() && !Simulation::has_crashed() {
         life.may_be_marked.set(true);
         let _ = directory.mark_clean_shutdown(1);
     }

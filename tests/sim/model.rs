@@ -32,6 +32,14 @@ impl Producers {
         }
     }
 
+    /// Every producer here ends with the same batch there: batches before the log's start may be known there, or lost with a snapshot.
+    pub fn assert_end_as_in(&self, other: &Self) {
+        for (id, batches) in &self.0 {
+            let known = other.0.get(id).and_then(|batches| batches.last());
+            assert_eq!(known, batches.last(), "the last batch of producer {id}");
+        }
+    }
+
     /// The same, as the broker's log has it.
     pub fn of(log: &duramen::storage::Log) -> Self {
         log.with_state(|state| {

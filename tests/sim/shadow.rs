@@ -20,17 +20,32 @@ pub struct Shadow {
     pub written: BTreeMap<i64, Vec<u8>>,
     /// Everything below was acknowledged.
     pub acknowledged: i64,
+    /// Everything below was deleted, and that was acknowledged.
+    pub deleted: i64,
+    /// Somebody asked for everything below to be deleted.
+    pub may_be_deleted: i64,
+    /// Where the log ended when it was opened last.
+    opened_end: i64,
 }
 
 impl Shadow {
     pub fn end(&self) -> i64 {
-        self.written.last_key_value().map_or(0, |(_, bytes)| next_offset(bytes))
+        let last = self.written.last_key_value();
+        last.map_or(self.opened_end, |(_, bytes)| next_offset(bytes))
     }
 
     /// Holds a log that was just opened against what was written, and forgets what it lost with right.
     pub fn compare(&mut self, log: &Log, random: &mut Random) {
         let found = read_everything(log, 1 + u32::try_from(random.below(20_000)).expect("small"));
-        let mut offset = 0;
+        let start = log.log_start_offset().0;
+        assert!(
+            start >= self.deleted,
+            "{} was deleted, the log begins at {start}",
+            self.deleted
+        );
+        assert!(start <= self.may_be_deleted, "nobody deleted what is below {start}");
+        let mut offset = found.first_key_value().map_or(start, |(base, _)| *base);
+        assert!(offset <= start, "the first batch holds the log start offset");
         let mut producers = Producers::default();
         for (base, bytes) in &found {
             assert_eq!(*base, offset, "offsets are dense");
@@ -46,11 +61,18 @@ impl Shadow {
             self.acknowledged
         );
         assert_eq!(log.durable_end_offset().0, offset, "what a log opens with is durable");
-        assert_eq!(Producers::of(log), producers, "producers are what the batches tell");
+        if start == 0 {
+            assert_eq!(Producers::of(log), producers, "producers are what the batches tell");
+        } else {
+            producers.assert_end_as_in(&Producers::of(log));
+        }
         compare_epochs(log, &found);
         look_up(log, &found, random);
         self.written = found;
         self.acknowledged = offset;
+        self.deleted = start;
+        self.may_be_deleted = start;
+        self.opened_end = offset;
     }
 }
 
@@ -93,6 +115,7 @@ fn read_everything(log: &Log, bytes_max: u32) -> BTreeMap<i64, Vec<u8>> {
 fn compare_epochs(log: &Log, found: &BTreeMap<i64, Vec<u8>>) {
     let mut latest = LeaderEpoch(-1);
     for (base, bytes) in found {
+        let base = &log.log_start_offset().0.max(*base);
         let epoch = view(bytes).header().leader_epoch;
         if epoch > latest {
             latest = epoch;
@@ -111,10 +134,13 @@ fn compare_epochs(log: &Log, found: &BTreeMap<i64, Vec<u8>>) {
 
 /// Random offsets and timestamps are found where a look at every batch finds them.
 fn look_up(log: &Log, found: &BTreeMap<i64, Vec<u8>>, random: &mut Random) {
-    let end = log.log_end_offset().0;
+    let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
     let mut decompressor = Decompressor::new(1 << 20);
     for _ in 0..4 {
-        let offset = random.below(u64::try_from(end).expect("not negative")).cast_signed();
+        let offset = start
+            + random
+                .below(u64::try_from(end - start).expect("not negative"))
+                .cast_signed();
         let expected = found.range(..=offset).next_back().map(|(base, _)| *base);
         let read = log
             .read(&request(offset, 1))
@@ -127,15 +153,22 @@ fn look_up(log: &Log, found: &BTreeMap<i64, Vec<u8>>, random: &mut Random) {
         let hit = log
             .offset_for_timestamp(timestamp, &mut decompressor)
             .expect("the disk works");
-        assert_eq!(hit.map(|hit| hit.offset.0), first_at(found, timestamp), "{timestamp:?}");
+        assert_eq!(
+            hit.map(|hit| hit.offset.0),
+            first_at(found, start, timestamp),
+            "{timestamp:?}"
+        );
     }
 }
 
-fn first_at(found: &BTreeMap<i64, Vec<u8>>, timestamp: TimestampMs) -> Option<i64> {
+fn first_at(found: &BTreeMap<i64, Vec<u8>>, start: i64, timestamp: TimestampMs) -> Option<i64> {
     let mut decompressor = Decompressor::new(1 << 20);
     found.values().find_map(|bytes| {
         let mut records = view(bytes).records(&mut decompressor).expect("records");
-        let hit = records.find(|record| record.as_ref().expect("a record").timestamp >= timestamp);
+        let hit = records.find(|record| {
+            let record = record.as_ref().expect("a record");
+            record.timestamp >= timestamp && record.offset.0 >= start
+        });
         hit.map(|record| record.expect("a record").offset.0)
     })
 }

@@ -11,6 +11,7 @@ use super::disk::{Disk, SharedInode, look_into};
 use super::executor::Core;
 use super::time;
 use crate::base::offset::FilePosition;
+use crate::base::time::TimestampMs;
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +64,14 @@ impl File {
     /// None here.
     pub fn len(&self) -> io::Result<u64> {
         Ok(look_into(&self.inode).len())
+    }
+
+    /// All files were written when time began.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn modified(&self) -> io::Result<TimestampMs> {
+        Ok(TimestampMs(0))
     }
 
     /// # Errors
@@ -196,6 +205,24 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
 /// `NotFound`.
 pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     operate(|disk| disk.remove_file(path.as_ref()))
+}
+
+/// # Errors
+/// `NotFound`.
+pub async fn unlink(path: impl AsRef<Path>) -> io::Result<()> {
+    wait_for_disk().await;
+    remove_file(path)
+}
+
+/// # Errors
+/// `NotFound`.
+pub async fn remove_directory(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    for entry in list(path)? {
+        unlink(path.join(entry.name)).await?;
+    }
+    wait_for_disk().await;
+    remove_directory_all(path)
 }
 
 /// # Errors

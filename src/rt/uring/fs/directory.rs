@@ -1,15 +1,20 @@
 //! Directories, names, locks and space.
 
 #![expect(clippy::disallowed_methods, reason = "this is where rt::fs reaches std::fs")]
+#![expect(unsafe_code, reason = "entries name paths that the kernel reads")]
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use io_uring::{opcode, types};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::file::{File, Open};
+use crate::rt::uring::operations::outcome;
+use crate::rt::uring::reactor::Reactor;
 
 /// One entry of a directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +75,43 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
 /// What `unlink(2)` says.
 pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     std::fs::remove_file(path)
+}
+
+/// Removes a file through the ring: the disk may take its time to free a large one, and another thread waits for it.
+///
+/// # Errors
+/// What `unlink(2)` says.
+pub async fn unlink(path: impl AsRef<Path>) -> io::Result<()> {
+    unlink_at(path.as_ref(), AtFlags::empty()).await
+}
+
+/// Removes a directory with the files that are in it, one after another through the ring.
+///
+/// # Errors
+/// What `unlink(2)` and `rmdir(2)` say.
+pub async fn remove_directory(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    for entry in std::fs::read_dir(path)? {
+        let inside = entry?.path();
+        match unlink(&inside).await {
+            // A log has none, and whoever made one did not mean it to be large.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => std::fs::remove_dir_all(inside)?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    unlink_at(path, AtFlags::REMOVEDIR).await
+}
+
+async fn unlink_at(path: &Path, flags: AtFlags) -> io::Result<()> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let entry = opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+        .flags(flags)
+        .build();
+    // SAFETY: the held name is where the entry points to, on the heap, and is kept until the completion.
+    let (result, _) = unsafe { Reactor::current().submit(entry, name) }.await;
+    outcome(result).map(drop)
 }
 
 /// Removes a directory with all that is in it; the links in it are removed, not followed.

@@ -12,6 +12,7 @@ use rustix::fs::{Advice, Mode, OFlags};
 
 use super::residency;
 use crate::base::offset::FilePosition;
+use crate::base::time::TimestampMs;
 use crate::rt::uring::operations::outcome;
 use crate::rt::uring::reactor::Reactor;
 
@@ -66,6 +67,21 @@ impl File {
     pub fn len(&self) -> io::Result<u64> {
         let status = rustix::fs::fstat(self.descriptor.as_fd())?;
         Ok(u64::try_from(status.st_size).unwrap_or(0))
+    }
+
+    /// When the file was last written.
+    ///
+    /// # Errors
+    /// What `fstat(2)` says.
+    pub fn modified(&self) -> io::Result<TimestampMs> {
+        let status = rustix::fs::fstat(self.descriptor.as_fd())?;
+        let nanoseconds = i64::try_from(status.st_mtime_nsec).unwrap_or(0);
+        Ok(TimestampMs(
+            status
+                .st_mtime
+                .saturating_mul(1000)
+                .saturating_add(nanoseconds / 1_000_000),
+        ))
     }
 
     /// Whether the file has no bytes.

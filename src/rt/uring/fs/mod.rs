@@ -5,7 +5,7 @@ mod file;
 mod residency;
 
 pub use directory::{
-    DirectoryLock, Entry, create_directory_all, exists, free_bytes, list, lock_directory, read, remove_directory_all,
-    remove_file, rename, sync_directory, sync_names,
+    DirectoryLock, Entry, create_directory_all, exists, free_bytes, list, lock_directory, read, remove_directory,
+    remove_directory_all, remove_file, rename, sync_directory, sync_names, unlink,
 };
 pub use file::{File, Open};

@@ -43,6 +43,28 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn files_and_directories_are_removed_through_the_ring() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("directory");
+    block_on(move || async move {
+        fs::create_directory_all(path.join("inside")).unwrap();
+        for name in ["a", "b", "inside/c"] {
+            File::open(path.join(name), Open::CreateNew).unwrap();
+        }
+        let held = File::open(path.join("a"), Open::ReadWrite).unwrap();
+        fs::unlink(path.join("a")).await.unwrap();
+        assert!(!fs::exists(path.join("a")).unwrap());
+        held.write_at(FilePosition(0), &[b"still there"]).unwrap();
+        assert_eq!(held.len().unwrap(), 11);
+        assert!(held.modified().unwrap().0 > 1_600_000_000_000);
+        let missing = fs::unlink(path.join("a")).await.unwrap_err();
+        assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+        fs::remove_directory(&path).await.unwrap();
+        assert!(!fs::exists(&path).unwrap());
+    });
+}
+
+#[test]
 fn cold_ranges_are_told_from_warm_ones_and_read_through_the_ring() {
     // On a file system of a disk: pages of tmpfs cannot be evicted.
     let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
