@@ -9,9 +9,11 @@
 //! * State changes through [`LogState::apply`] and the functions named in `state.rs`, live and in recovery alike, so a log that
 //!   was replayed equals the log that was written.
 
+pub mod aborted;
 pub mod append;
 pub mod batch;
 pub mod checkpoint;
+pub mod compaction;
 pub mod epochs;
 pub mod index;
 pub mod names;

@@ -46,10 +46,10 @@ pub struct ProducerStamp {
 /// Collects records and writes them as one batch.
 #[derive(Clone, Debug)]
 pub struct BatchBuilder {
-    header: BatchHeader,
+    pub(super) header: BatchHeader,
     level: CompressionLevel,
     /// Room for the header, then the records, not compressed.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Default for BatchBuilder {
@@ -160,14 +160,32 @@ impl BatchBuilder {
     /// # Errors
     /// As [`BatchBuilder::append`].
     pub fn append_at(&mut self, offset_delta: i32, record: &Record<'_>) -> Result<(), BatchError> {
-        let is_first = self.header.record_count == 0;
-        let base_timestamp = if is_first {
-            record.timestamp
-        } else {
-            self.header.base_timestamp
-        };
-        let timestamp_delta = record.timestamp.0.wrapping_sub(base_timestamp.0);
+        let timestamp_delta = self.timestamp_delta(record.timestamp);
         let length = record_length(record, timestamp_delta, offset_delta);
+        let length = self.begin_record(record.timestamp, offset_delta, length)?;
+        put_varint(&mut self.bytes, length);
+        put_record(&mut self.bytes, record, timestamp_delta, offset_delta);
+        Ok(())
+    }
+
+    /// What is written of a record's timestamp: how far it is from the base timestamp, which the first record sets unless there is a
+    /// delete horizon in its place.
+    pub(super) fn timestamp_delta(&self, timestamp: TimestampMs) -> i64 {
+        let is_first = self.header.record_count == 0 && !self.header.attributes.has_delete_horizon();
+        if is_first {
+            0
+        } else {
+            timestamp.0.wrapping_sub(self.header.base_timestamp.0)
+        }
+    }
+
+    /// Counts a record of so many bytes into the header; gives its length as it is written.
+    pub(super) fn begin_record(
+        &mut self,
+        timestamp: TimestampMs,
+        offset_delta: i32,
+        length: usize,
+    ) -> Result<i32, BatchError> {
         let bytes_max = i32::MAX as usize;
         let too_large = |bytes| BatchError::TooLarge { bytes, bytes_max };
         let bytes = self.bytes.len().saturating_add(length).saturating_add(5);
@@ -177,15 +195,15 @@ impl BatchBuilder {
         if bytes > bytes_max || self.header.record_count == i32::MAX {
             return Err(too_large(bytes));
         }
-        self.header.base_timestamp = base_timestamp;
+        if self.header.record_count == 0 && !self.header.attributes.has_delete_horizon() {
+            self.header.base_timestamp = timestamp;
+        }
         if self.header.attributes.timestamp_type() == TimestampType::CreateTime {
-            self.header.max_timestamp = self.header.max_timestamp.max(record.timestamp);
+            self.header.max_timestamp = self.header.max_timestamp.max(timestamp);
         }
         self.header.last_offset_delta = offset_delta;
         self.header.record_count += 1;
-        put_varint(&mut self.bytes, length);
-        put_record(&mut self.bytes, record, timestamp_delta, offset_delta);
-        Ok(())
+        Ok(length)
     }
 
     /// Keeps offsets up to `last_offset_delta` for this batch although no record has them; with no record at all, this is the
@@ -268,14 +286,14 @@ fn put_record(output: &mut Vec<u8>, record: &Record<'_>, timestamp_delta: i64, o
     }
 }
 
-fn nullable_bytes(value: Option<&[u8]>) -> usize {
+pub(super) fn nullable_bytes(value: Option<&[u8]>) -> usize {
     match value {
         Some(value) => varint_bytes(length_field(value.len())).saturating_add(value.len()),
         None => varint_bytes(-1),
     }
 }
 
-fn put_nullable(output: &mut Vec<u8>, value: Option<&[u8]>) {
+pub(super) fn put_nullable(output: &mut Vec<u8>, value: Option<&[u8]>) {
     match value {
         Some(value) => {
             put_varint(output, length_field(value.len()));

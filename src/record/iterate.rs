@@ -22,9 +22,9 @@ pub struct RecordView<'a> {
     pub timestamp: TimestampMs,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
-    header_count: i32,
+    pub(super) header_count: i32,
     /// The headers, checked to be well formed.
-    headers: &'a [u8],
+    pub(super) headers: &'a [u8],
 }
 
 impl<'a> RecordView<'a> {

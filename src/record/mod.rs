@@ -17,6 +17,7 @@
 //! | `iterate` | records, lazily |
 //! | `build` | new batches; `control` the markers in control batches |
 //! | `codec` | gzip, snappy, lz4, zstd; `recompress` from one to another |
+//! | `rewrite` | a batch with some of its records: what compaction leaves |
 //! | `varint` | variable-length integers |
 
 #![deny(clippy::indexing_slicing)]
@@ -29,6 +30,7 @@ pub mod error;
 pub mod header;
 pub mod iterate;
 pub mod recompress;
+pub mod rewrite;
 mod source;
 pub mod validate;
 pub mod varint;
@@ -42,6 +44,7 @@ pub use error::{BatchError, Corruption, Invalidity, RecordFault};
 pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
 pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
 pub use recompress::recompress;
+pub use rewrite::emptied;
 pub use validate::{Rules, Validated, Validation, validate};
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! The last offset of each key of a part of a log, in memory of a fixed size (`SkimpyOffsetMap`).
+//!
+//! A table of 24 bytes an entry, open addressing, nothing on the heap beside it. Keys are known by their hashes alone.
+
+use crate::base::offset::Offset;
+
+use super::key_hash::{KeyHash, KeyHasher};
+
+/// Bytes of an entry: a hash and an offset.
+pub const ENTRY_BYTES: u64 = 24;
+
+const _: () = assert!(size_of::<Slot>() as u64 == ENTRY_BYTES);
+
+/// The hash, then the offset plus one; zero is a slot that nobody has.
+type Slot = [u64; 3];
+
+/// The map of one round.
+#[derive(Debug)]
+pub struct OffsetMap {
+    slots: Vec<Slot>,
+    entries: usize,
+    entries_max: usize,
+    hasher: KeyHasher,
+}
+
+/// How large a map may be.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct MapSize {
+    /// `log.cleaner.dedupe.buffer.size`, or this core's part of it.
+    pub bytes_max: u64,
+    /// `log.cleaner.io.buffer.load.factor`: how full the table may become.
+    pub load_factor: f64,
+}
+
+impl MapSize {
+    /// Slots of a map for so many records at most: no more than they need, no more than the memory allows, never none.
+    fn slots_for(&self, records: u64) -> u64 {
+        let most = (self.bytes_max / ENTRY_BYTES).max(2);
+        let needed = (records.saturating_add(1) as f64 / self.load_factor()).ceil();
+        // Beyond the precision of the quotient the memory decides anyway.
+        if needed >= most as f64 {
+            most
+        } else {
+            round(needed).max(2)
+        }
+    }
+
+    fn entries_in(&self, slots: u64) -> u64 {
+        round(slots as f64 * self.load_factor()).clamp(1, slots - 1)
+    }
+
+    fn load_factor(&self) -> f64 {
+        if self.load_factor > 0.0 && self.load_factor < 1.0 {
+            self.load_factor
+        } else {
+            0.9
+        }
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the conversion saturates, and that is what is wanted"
+)]
+fn round(number: f64) -> u64 {
+    number as u64
+}
+
+impl OffsetMap {
+    /// An empty map for at most so many records, hashing under `seed`, which nobody else should know.
+    #[must_use]
+    pub fn new(size: &MapSize, records: u64, seed: [u64; 2]) -> Self {
+        let slots = size.slots_for(records);
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            slots: vec![[0; 3]; count(slots)],
+            entries: 0,
+            entries_max: count(size.entries_in(slots)),
+            hasher: KeyHasher::new(seed),
+        }
+    }
+
+    /// Notes a record; false, and nothing is noted, when its key is new and the map is full.
+    #[must_use]
+    pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
+        let hash = self.hasher.hash(key);
+        let at = self.find(hash);
+        let slot = &mut self.slots[at];
+        if slot[2] == 0 {
+            if self.entries >= self.entries_max {
+                return false;
+            }
+            self.entries += 1;
+            slot[..2].copy_from_slice(&hash);
+        }
+        slot[2] = slot[2].max(offset.0.cast_unsigned() + 1);
+        true
+    }
+
+    /// The last offset of a key.
+    #[must_use]
+    pub fn last_offset(&self, key: &[u8]) -> Option<Offset> {
+        let slot = self.slots[self.find(self.hasher.hash(key))];
+        slot[2].checked_sub(1).map(|offset| Offset(offset.cast_signed()))
+    }
+
+    /// Keys in the map.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// The slot of a hash, or the free one that it would get. There is always a free one.
+    fn find(&self, hash: KeyHash) -> usize {
+        let count = self.slots.len() as u128;
+        // The upper half of the product: as good as the remainder, without a division.
+        let first = (u128::from(hash[0]) * count) >> 64;
+        let mut at = usize::try_from(first).unwrap_or(0);
+        loop {
+            let slot = &self.slots[at];
+            if slot[2] == 0 || slot[..2] == hash {
+                return at;
+            }
+            at += 1;
+            if at == self.slots.len() {
+                at = 0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn size(bytes_max: u64, load_factor: f64) -> MapSize {
+        MapSize { bytes_max, load_factor }
+    }
+
+    #[test]
+    fn the_last_offset_of_each_key_is_found() {
+        let mut map = OffsetMap::new(&size(24 * 1000, 0.9), 100_000, [7, 9]);
+        let mut model = BTreeMap::new();
+        for step in 0..20_000u64 {
+            let key = (step.wrapping_mul(2_654_435_761) % 1500).to_be_bytes();
+            let offset = Offset(i64::try_from(step).unwrap());
+            let is_known = model.contains_key(&key);
+            assert_eq!(map.put(&key, offset), is_known || model.len() < 900, "step {step}");
+            if is_known || model.len() < 900 {
+                model.insert(key, offset);
+            }
+        }
+        assert_eq!(map.len(), 900);
+        for number in 0..1500u64 {
+            let key = number.to_be_bytes();
+            assert_eq!(map.last_offset(&key), model.get(&key).copied(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_map_is_as_large_as_it_must_be() {
+        for (bytes_max, load_factor, records, slots, entries) in [
+            (24 * 100, 0.9, u64::MAX, 100, 90),
+            (24 * 100, 0.5, 10, 22, 11),
+            (24 * 100, 0.9, 0, 2, 1),
+            // Absurd settings leave room for one key.
+            (0, 0.9, 1000, 2, 1),
+            (24 * 100, 0.0001, 1000, 100, 1),
+            (24 * 100, 1.5, 1000, 100, 90),
+            (24 * 100, f64::NAN, 1000, 100, 90),
+            (24 * 100, 0.999_999, 1000, 100, 99),
+        ] {
+            let map = OffsetMap::new(&size(bytes_max, load_factor), records, [0, 0]);
+            assert_eq!(
+                (map.slots.len(), map.entries_max),
+                (slots, entries),
+                "{bytes_max} {load_factor} {records}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_full_map_still_takes_keys_that_it_has() {
+        let mut map = OffsetMap::new(&size(0, 0.9), 10, [0, 0]);
+        assert!(map.put(b"a", Offset(0)));
+        assert!(!map.put(b"b", Offset(1)));
+        assert!(map.put(b"a", Offset(2)));
+        assert_eq!((map.last_offset(b"a"), map.last_offset(b"b")), (Some(Offset(2)), None));
+        assert!(!map.is_empty());
+    }
+}
