@@ -90,6 +90,13 @@ fn planted_bugs_are_found() {
                 ..honest
             },
         ),
+        (
+            "the journal is not there after a crash",
+            Plan {
+                journal_is_lost: true,
+                ..honest
+            },
+        ),
     ];
     for (bug, plan) in &planted {
         let found = first_failure(plan);

@@ -30,6 +30,8 @@ pub struct BrokerConfig {
     pub core_count: Option<u16>,
     /// Steps that hold a core for too long are measured exactly, and told at the end.
     pub reports_stalls: bool,
+    /// Bytes of each journal; `None` is by the free space of the disk.
+    pub journal_bytes: Option<u64>,
     /// Of a topic whose creator does not say.
     pub partition_count: i32,
     /// Of a topic whose creator does not say.
@@ -83,6 +85,9 @@ impl BrokerConfig {
                 .whole_or_null("core.count")
                 .and_then(|count| u16::try_from(count).ok()),
             reports_stalls: values.bool("core.stalls.report"),
+            journal_bytes: values
+                .whole_or_null("journal.bytes")
+                .and_then(|bytes| u64::try_from(bytes).ok()),
             partition_count: i32::try_from(values.whole("num.partitions")).unwrap_or(1),
             replication_factor: replication_factor(settings, &values)?,
             auto_create_topics: values.bool("auto.create.topics.enable"),

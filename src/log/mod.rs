@@ -16,6 +16,7 @@ pub mod checkpoint;
 pub mod compaction;
 pub mod epochs;
 pub mod index;
+pub mod journal;
 pub mod names;
 pub mod producers;
 pub mod properties;

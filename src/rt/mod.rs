@@ -6,6 +6,7 @@
 //! Handles belong to the core that made them (`!Send`); errors are [`std::io::Error`]. Dropping a future never frees
 //! memory that the kernel may still read or write.
 
+mod aligned;
 pub mod local;
 #[cfg(not(feature = "sim"))]
 pub mod random;

@@ -4,6 +4,19 @@ use std::io::Write;
 
 use super::start::Running;
 
+/// How acks=all is made true.
+fn durability(journal_bytes: &[u64]) -> String {
+    let mib = |bytes: &u64| format!("{} MiB", bytes >> 20);
+    let sizes: Vec<String> = journal_bytes.iter().map(mib).collect();
+    if journal_bytes.iter().all(|bytes| *bytes == 0) {
+        return "fdatasync before the answer, shared by all that wait for one partition".to_owned();
+    }
+    format!(
+        "on disk before the answer: a journal of {} a core; long appends by fdatasync",
+        sizes.join(", ")
+    )
+}
+
 /// Prints it. A closed standard output is no reason to stop.
 pub(super) fn print(running: &Running) {
     let shared = &running.shared;
@@ -22,10 +35,7 @@ pub(super) fn print(running: &Running) {
         ("data", directories.join(", ")),
         ("listeners", listeners.join(", ")),
         ("cores", shared.cores.to_string()),
-        (
-            "acks=all",
-            "fdatasync before the answer, shared by all that wait for one partition".to_owned(),
-        ),
+        ("acks=all", durability(&shared.journal_bytes)),
     ];
     let mut block = format!("duramen {}\n", env!("CARGO_PKG_VERSION"));
     for (name, value) in rows {

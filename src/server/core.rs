@@ -75,6 +75,7 @@ async fn serve(start: CoreStart) -> Result<Vec<ClosedLog>, ServeError> {
         config: Arc::clone(&shared.config),
         endpoint: endpoint.attach(),
         directories: shared.directories.clone(),
+        journal_bytes: shared.journal_bytes.clone(),
     })?;
     rt::task::spawn(Rc::clone(&shard).pump());
     rt::task::spawn(Rc::clone(&shard.deadlines).run());

@@ -7,6 +7,7 @@ use crossbeam::queue::ArrayQueue;
 
 use crate::base::limits::{CORES_MAX, MESH_QUEUE_MESSAGES_MAX};
 use crate::config::Config;
+use crate::log::journal::ring::bytes_for;
 use crate::metadata::BrokerEndpoint;
 use crate::rt;
 use crate::rt::SocketAddr;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub cores: u16,
     pub listeners: Vec<BoundListener>,
     pub directories: Vec<LogDirectory>,
+    /// Of each core's journal, by directory; 0 is none.
+    pub journal_bytes: Vec<u64>,
 }
 
 /// A listener whose port is known.
@@ -56,6 +59,7 @@ impl Prepared {
         let directories = open_directories(&config)?;
         let shared = Arc::new(Shared {
             cores,
+            journal_bytes: journal_sizes(&config, &directories, cores),
             listeners: claim_listeners(&config)?,
             directories,
             config,
@@ -161,6 +165,23 @@ fn open_directories(config: &Config) -> Result<Vec<LogDirectory>, ServeError> {
         opened.push(LogDirectory::open(path.as_ref(), config.broker.node_id, cluster_id)?);
     }
     Ok(opened)
+}
+
+/// How large the journals are: as the configuration says, or by the free space. A file system that cannot write past the page cache
+/// has none, and says so.
+fn journal_sizes(config: &Config, directories: &[LogDirectory], cores: u16) -> Vec<u64> {
+    let size = |directory: &LogDirectory| {
+        if !directory.can_write_direct() {
+            tracing::warn!(
+                directory = %directory.path().display(),
+                "this file system has no O_DIRECT, so there is no journal: acks=all waits for a sync of each partition"
+            );
+            return 0;
+        }
+        let free = rt::fs::free_bytes(directory.path()).unwrap_or(0);
+        config.broker.journal_bytes.unwrap_or_else(|| bytes_for(free, cores))
+    };
+    directories.iter().map(size).collect()
 }
 
 fn claim_listeners(config: &Config) -> Result<Vec<BoundListener>, ServeError> {

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::base::ids::{TopicId, TopicPartition};
+use crate::base::ids::{ShardId, TopicId, TopicPartition};
 use crate::base::offset::Offset;
 use crate::log::Settings;
 use crate::rt;
-use crate::storage::{Log, LogDirectory, Report, Shutdown, StorageError};
+use crate::storage::{Journal, Log, LogDirectory, Report, Shutdown, StorageError};
 
 /// A log that was closed by a stop.
 pub struct ClosedLog {
@@ -22,16 +22,23 @@ pub struct ClosedLog {
 /// The log directories, shared by all cores; which partition is where is known to the core that owns it.
 pub struct Directories {
     all: Vec<LogDirectory>,
+    /// This core's journal on each of them, where there is one.
+    journals: Vec<Option<Journal>>,
     /// Partitions with files, by the place of their directory.
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
 }
 
 impl Directories {
-    /// Looks at which partitions have files in which directory.
+    /// Looks at which partitions have files in which directory, and opens the journals of a core, each of so many bytes.
     ///
     /// # Errors
-    /// A directory cannot be listed.
-    pub fn new(all: Vec<LogDirectory>) -> Result<Self, StorageError> {
+    /// A directory cannot be listed, or a journal's files not be opened.
+    pub fn new(all: Vec<LogDirectory>, core: ShardId, journal_bytes: &[u64]) -> Result<Self, StorageError> {
+        let journals = all
+            .iter()
+            .zip(journal_bytes)
+            .map(|(directory, bytes)| Journal::open(directory, core, *bytes));
+        let journals = journals.collect::<Result<_, _>>()?;
         let mut placed = BTreeMap::new();
         for (place, directory) in all.iter().enumerate() {
             for found in directory.partitions()? {
@@ -40,6 +47,7 @@ impl Directories {
         }
         Ok(Self {
             all,
+            journals,
             placed: RefCell::new(placed),
         })
     }
@@ -83,6 +91,9 @@ impl Directories {
         let request = directory.open_request(partition, settings, rt::time::wall());
         let (log, report) = Log::open(directory.health(), request).await?;
         report_recovery(partition, &report);
+        if let Some(Some(journal)) = self.journals.get(place) {
+            log.use_journal(journal.clone(), topic_id);
+        }
         Ok(log)
     }
 
@@ -119,9 +130,12 @@ impl Directories {
         }
     }
 
-    /// Removes, in the background, what deletions before this start have left.
-    pub fn remove_leftovers(&self) {
+    /// Removes, in the background, what deletions before this start have left, and journals of cores from `cores` on.
+    pub fn remove_leftovers(&self, cores: u16) {
         for directory in &self.all {
+            if let Err(error) = directory.remove_journals_from(cores) {
+                tracing::warn!(%error, "journal files of cores that are no more are left; the next start removes them");
+            }
             let directory = directory.clone();
             rt::task::spawn_background(async move {
                 let removed = directory

@@ -45,6 +45,8 @@ pub struct ShardStart {
     pub config: Arc<Config>,
     pub endpoint: CoreEndpoint<Message>,
     pub directories: Vec<LogDirectory>,
+    /// Bytes of this core's journal on each of the directories; 0 is none.
+    pub journal_bytes: Vec<u64>,
 }
 
 /// Why a core does not start.
@@ -70,6 +72,7 @@ impl Shard {
             config,
             endpoint,
             directories,
+            journal_bytes,
         } = start;
         let cluster_id = directories
             .first()
@@ -88,7 +91,7 @@ impl Shard {
             unopened: RefCell::new(HashSet::new()),
             purgatory: RefCell::new(Purgatory::default()),
             image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
-            directories: Directories::new(directories)?,
+            directories: Directories::new(directories, id, &journal_bytes)?,
             workspace: Rc::new(RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX))),
             producer_ids: RefCell::new(ProducerIds::default()),
             images: Images::default(),
@@ -128,7 +131,7 @@ impl Shard {
             self.post(core, Message::Listen);
         }
         self.allow_listening();
-        self.directories.remove_leftovers();
+        self.directories.remove_leftovers(self.cores);
         Ok(())
     }
 

@@ -24,7 +24,7 @@ impl Log {
         // Segments that are rolled from here on are not covered by this sync, and stay on the list.
         let closing = self.inner.files.borrow().closing.clone();
         let recovery_point = self.log_end_offset();
-        self.make_durable(recovery_point).await?;
+        self.sync_through(recovery_point).await?;
         for segment in &closing {
             for file in &segment.derived {
                 self.sync(file, segment.base_offset).await?;

@@ -8,8 +8,9 @@ use thiserror::Error;
 
 use super::checkpoint::{begin_log_start_offset, begin_recovery_point, replace_file_now};
 use super::error::{Health, StorageError};
+use super::journal::{self, JournalError, JournalFiles, Overlay};
 use super::open::{OpenRequest, Shutdown};
-use crate::base::ids::{NodeId, TopicId, TopicPartition, base64_url};
+use crate::base::ids::{NodeId, ShardId, TopicId, TopicPartition, base64_url};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::log::Settings;
@@ -38,6 +39,8 @@ pub enum DirectoryError {
         found: String,
         expected: String,
     },
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 /// A log directory that this process holds. Clones are the same; any core may use one.
@@ -52,6 +55,9 @@ struct Inner {
     health: Health,
     properties: MetaProperties,
     shutdown: Shutdown,
+    /// Epochs of the journals that are there, by core.
+    journal_epochs: BTreeMap<u32, u64>,
+    can_write_direct: bool,
     recovery_points: BTreeMap<TopicPartition, Offset>,
     log_start_offsets: BTreeMap<TopicPartition, Offset>,
     _lock: fs::DirectoryLock,
@@ -85,13 +91,20 @@ impl LogDirectory {
             }
         })?;
         let properties = identify(path, node_id, cluster_id)?;
+        let journal = JournalFiles::find(path, properties.directory_id)?;
+        let recovery_points = read_offsets(&path.join(RECOVERY_POINTS));
         let shutdown = take_clean_shutdown(path).map_err(unusable)?;
+        if shutdown == Shutdown::Unclean {
+            replay(path, &journal, &recovery_points)?;
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 health: Health::new(path),
                 properties,
                 shutdown,
-                recovery_points: read_offsets(&path.join(RECOVERY_POINTS)),
+                journal_epochs: journal.begin_epochs()?,
+                can_write_direct: journal::can_write_direct(path),
+                recovery_points,
                 log_start_offsets: read_offsets(&path.join(LOG_START_OFFSETS)),
                 path: path.to_owned(),
                 _lock: lock,
@@ -120,20 +133,32 @@ impl LogDirectory {
         self.inner.shutdown
     }
 
+    /// Whether its file system takes writes past the page cache: without them there is no journal.
+    #[must_use]
+    pub fn can_write_direct(&self) -> bool {
+        self.inner.can_write_direct
+    }
+
+    /// The epoch in which a core's journal is written from this start on.
+    pub(super) fn journal_epoch(&self, core: ShardId) -> u64 {
+        let known = self.inner.journal_epochs.get(&u32::from(core.0));
+        known.copied().unwrap_or_else(random::u64)
+    }
+
+    /// Removes the journal files of cores from `cores` on, which nobody fills any more.
+    ///
+    /// # Errors
+    /// [`StorageError::Failed`].
+    pub fn remove_journals_from(&self, cores: u16) -> Result<(), StorageError> {
+        journal::remove_of_cores_from(&self.inner.path, cores)
+    }
+
     /// The partitions that have a directory here.
     ///
     /// # Errors
     /// What the disk says.
     pub fn partitions(&self) -> Result<Vec<Found>, StorageError> {
-        let names = self.directory_names()?;
-        Ok(names
-            .iter()
-            .filter_map(|name| parse_directory_name(name))
-            .map(|partition| Found {
-                topic_id: self.read_topic_id(&partition),
-                partition,
-            })
-            .collect())
+        partitions_in(&self.inner.path)
     }
 
     /// Directories of partitions whose deletion was not finished.
@@ -141,27 +166,15 @@ impl LogDirectory {
     /// # Errors
     /// What the disk says.
     pub fn deleted(&self) -> Result<Vec<PathBuf>, StorageError> {
-        let names = self.directory_names()?;
+        let names = directory_names(&self.inner.path)?;
         let deleted = names.iter().filter(|name| name.ends_with(DELETED_DIRECTORY_SUFFIX));
         Ok(deleted.map(|name| self.inner.path.join(name)).collect())
-    }
-
-    fn directory_names(&self) -> Result<Vec<String>, StorageError> {
-        let path = &self.inner.path;
-        let entries = fs::list(path).map_err(StorageError::failed("list", path))?;
-        let names = entries.into_iter().filter(|entry| entry.is_directory);
-        Ok(names.filter_map(|entry| entry.name.into_string().ok()).collect())
     }
 
     /// Where a partition's files are.
     #[must_use]
     pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
         self.inner.path.join(partition.to_string())
-    }
-
-    fn read_topic_id(&self, partition: &TopicPartition) -> Option<TopicId> {
-        let text = fs::read(self.partition_path(partition).join(PARTITION_METADATA)).ok()?;
-        decode_partition_metadata(&text).ok()
     }
 
     /// Makes the directory of a partition and notes its topic's id in it. One that exists gets the id if it has none.
@@ -171,7 +184,7 @@ impl LogDirectory {
     pub fn create_partition(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
         self.inner.health.check()?;
         let path = self.partition_path(partition);
-        if self.read_topic_id(partition) == Some(topic_id) {
+        if topic_id_in(&self.partition_path(partition)) == Some(topic_id) {
             return Ok(());
         }
         let create = || {
@@ -217,7 +230,7 @@ impl LogDirectory {
     /// The topic whose records a partition's directory holds; `None` when it does not say, or does not exist.
     #[must_use]
     pub fn topic_id_of(&self, partition: &TopicPartition) -> Option<TopicId> {
-        self.read_topic_id(partition)
+        topic_id_in(&self.partition_path(partition))
     }
 
     /// Begins the deletion of a partition: under its new name nobody finds it any more. Returns what [`LogDirectory::remove`] takes.
@@ -304,6 +317,62 @@ impl LogDirectory {
         let written = replace_file_now(&path, text.as_bytes());
         written.map_err(|error| self.inner.health.fail("write", &path, &error))
     }
+}
+
+/// Puts back what a crash left in the journals, before anybody looks into a log.
+fn replay(
+    path: &Path,
+    journal: &JournalFiles,
+    recovery_points: &BTreeMap<TopicPartition, Offset>,
+) -> Result<(), DirectoryError> {
+    let found = partitions_in(path).map_err(|error| DirectoryError::Unusable {
+        path: path.to_owned(),
+        source: std::io::Error::other(error),
+    })?;
+    let (mut paths, mut points) = (BTreeMap::new(), BTreeMap::new());
+    for Found { partition, topic_id } in found {
+        let partition_path = path.join(partition.to_string());
+        if let Some(point) = recovery_points.get(&partition) {
+            points.insert(partition_path.clone(), *point);
+        }
+        if let Some(topic_id) = topic_id {
+            paths.insert((topic_id, partition.partition), partition_path);
+        }
+    }
+    let overlay = journal.replay(&paths, |path| points.get(path).copied().unwrap_or_default())?;
+    if overlay != Overlay::default() {
+        tracing::info!(
+            directory = %path.display(),
+            entries = overlay.entries,
+            bytes = overlay.bytes,
+            void = overlay.void,
+            "the journal was put back into the segments"
+        );
+    }
+    Ok(())
+}
+
+fn partitions_in(path: &Path) -> Result<Vec<Found>, StorageError> {
+    let names = directory_names(path)?;
+    let partitions = names.iter().filter_map(|name| parse_directory_name(name));
+    Ok(partitions
+        .map(|partition| Found {
+            topic_id: topic_id_in(&path.join(partition.to_string())),
+            partition,
+        })
+        .collect())
+}
+
+fn directory_names(path: &Path) -> Result<Vec<String>, StorageError> {
+    let entries = fs::list(path).map_err(StorageError::failed("list", path))?;
+    let names = entries.into_iter().filter(|entry| entry.is_directory);
+    Ok(names.filter_map(|entry| entry.name.into_string().ok()).collect())
+}
+
+/// The topic id that a partition's directory names.
+fn topic_id_in(path: &Path) -> Option<TopicId> {
+    let text = fs::read(path.join(PARTITION_METADATA)).ok()?;
+    decode_partition_metadata(&text).ok()
 }
 
 /// Makes a directory and those above it, with names that are on the disk.

@@ -1,27 +1,74 @@
 //! How a write becomes durable: the one door.
 //!
-//! A write is acknowledged to those who asked for durability when [`Log::make_durable`] has answered for its last offset. Here that is
-//! a grouped fdatasync: one in flight for each log, covering everything that was written before it began; all who wait for
-//! less share it, all who wait for more share the next. Then the names of new segments are synced, so that an acknowledged
-//! record is never in a file without a name.
+//! A write is acknowledged to those who asked for durability when [`Log::make_durable`] has answered for its last offset. There are two ways:
+//! * the journal of the core, where the log has one and what waits is short: one device write for all logs of the core that wait;
+//! * a grouped fdatasync of the segment: one in flight for each log, covering everything that was written before it began; all who
+//!   wait for less share it, all who wait for more share the next. Then the names of new segments are synced, so that an
+//!   acknowledged record is never in a file without a name.
 //!
-//! A failed sync takes the log directory offline for good: after it, nobody knows what is on the disk.
+//! What is durable is not synced yet where the journal has it: [`Log::sync_through`] is for those who need the segment itself on the disk.
+//!
+//! A failed write or sync takes the log directory offline for good: after it, nobody knows what is on the disk.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
+use std::rc::{Rc, Weak};
 
 use super::error::StorageError;
 use super::files::Closing;
-use super::log::Log;
-use crate::base::offset::Offset;
+use super::journal::Journal;
+use super::log::{Inner, Log};
+use crate::base::ids::TopicId;
+use crate::base::offset::{FilePosition, Offset};
 use crate::log::names::{FileKind, file_name};
+use crate::log::{LogState, Segment};
 use crate::rt::fs::{self, File};
 use crate::rt::local::Event;
+use crate::rt::task;
+
+/// An end of the log: the offset and the place of the record that comes next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct End {
+    pub offset: Offset,
+    /// Base offset of the segment.
+    pub segment: Offset,
+    pub position: FilePosition,
+}
+
+impl End {
+    pub(super) fn of(state: &LogState) -> Self {
+        let segment: &Segment = state.active_segment();
+        Self {
+            offset: state.log_end_offset(),
+            segment: segment.base_offset,
+            position: segment.end_position(),
+        }
+    }
+}
+
+/// What was appended and is not durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Unsynced {
+    pub from: End,
+    pub to: End,
+    /// Of batches; `u64::MAX` when they stand in more than one segment.
+    pub bytes: u64,
+}
 
 /// What of a log is on the disk.
 #[derive(Debug)]
 pub(super) struct Durability {
-    /// Everything below is on the disk.
-    durable: Cell<Offset>,
+    /// Everything below is on the disk: in the segments, or in the journal.
+    durable: Cell<End>,
+    /// Everything below is on the disk in the segments.
+    synced: Cell<Offset>,
+    /// `durable` has moved, or never will.
+    moved: Event,
+    /// Where short appends become durable, and the topic whose they are.
+    journal: OnceCell<(Journal, TopicId)>,
+    /// It waits for the journal's next group.
+    has_joined: Cell<bool>,
+    /// The last filling of a journal file that has entries of this log.
+    filling: Cell<u64>,
     syncing: Gate,
     pub(super) checkpointing: Gate,
     /// The front of the log is being removed.
@@ -39,9 +86,15 @@ pub(super) struct Durability {
 }
 
 impl Durability {
-    pub(super) fn new(durable: Offset) -> Self {
+    /// Of a log whose files are on the disk up to its end.
+    pub(super) fn new(end: End) -> Self {
         Self {
-            durable: Cell::new(durable),
+            durable: Cell::new(end),
+            synced: Cell::new(end.offset),
+            moved: Event::new(),
+            journal: OnceCell::new(),
+            has_joined: Cell::new(false),
+            filling: Cell::new(0),
             syncing: Gate::default(),
             checkpointing: Gate::default(),
             trimming: Gate::default(),
@@ -119,12 +172,19 @@ impl Log {
     /// Offset below which everything is on the disk.
     #[must_use]
     pub fn durable_end_offset(&self) -> Offset {
-        self.inner.durability.durable.get()
+        self.inner.durability.durable.get().offset
+    }
+
+    /// From now on, short appends become durable in the journal. At most once, before the first append.
+    pub fn use_journal(&self, journal: Journal, topic_id: TopicId) {
+        let is_first = self.inner.durability.journal.set((journal, topic_id)).is_ok();
+        crate::check!(is_first, "a log has one journal");
     }
 
     /// The partition is deleted: nothing is written or synced for this log any more, and nobody needs it to be.
     pub fn retire(&self) {
         self.inner.durability.retired.set(true);
+        self.inner.durability.moved.notify();
         self.release_files();
     }
 
@@ -136,7 +196,30 @@ impl Log {
         let durability = &self.inner.durability;
         loop {
             self.inner.health.check()?;
-            if durability.durable.get() >= up_to || durability.is_retired() {
+            if durability.durable.get().offset >= up_to || durability.is_retired() {
+                return Ok(());
+            }
+            let (moved, left) = (durability.moved.listen(), durability.syncing.left.listen());
+            if self.join_journal() {
+                moved.await;
+                continue;
+            }
+            match durability.syncing.try_enter() {
+                Some(_turn) => self.sync_written().await?,
+                None => left.await,
+            }
+        }
+    }
+
+    /// Waits until the segments have every record below `up_to` on the disk. Of a retired log, nothing is waited for.
+    ///
+    /// # Errors
+    /// As [`Log::make_durable`].
+    pub(super) async fn sync_through(&self, up_to: Offset) -> Result<(), StorageError> {
+        let durability = &self.inner.durability;
+        loop {
+            self.inner.health.check()?;
+            if durability.synced.get() >= up_to || durability.is_retired() {
                 return Ok(());
             }
             let left = durability.syncing.left.listen();
@@ -147,9 +230,37 @@ impl Log {
         }
     }
 
+    /// Has the journal make durable what is not, with its next group. False when it does not take that.
+    fn join_journal(&self) -> bool {
+        let durability = &self.inner.durability;
+        let Some((journal, _)) = durability.journal.get() else {
+            return false;
+        };
+        if durability.has_joined.get() {
+            return true;
+        }
+        let takes = journal.takes(&self.unsynced());
+        if takes {
+            durability.has_joined.set(true);
+            journal.join(self);
+        }
+        takes
+    }
+
     /// Syncs all that is written at this moment.
     async fn sync_written(&self) -> Result<(), StorageError> {
-        let written = self.log_end_offset();
+        let durability = &self.inner.durability;
+        let synced = self.sync_files().await;
+        if let Ok(end) = synced {
+            durability.synced.set(durability.synced.get().max(end.offset));
+            self.note_durable(end);
+        }
+        durability.moved.notify();
+        synced.map(drop)
+    }
+
+    async fn sync_files(&self) -> Result<End, StorageError> {
+        let written = End::of(&self.inner.state.borrow());
         let (closing, active, active_base) = {
             let mut files = self.inner.files.borrow_mut();
             (files.closing.clone(), files.active_log()?, files.active.base_offset)
@@ -162,9 +273,7 @@ impl Log {
         }
         self.sync(&active, active_base).await?;
         self.sync_names().await?;
-        let durable = &self.inner.durability.durable;
-        durable.set(durable.get().max(written));
-        Ok(())
+        Ok(written)
     }
 
     /// Syncs a file of a segment.
@@ -194,5 +303,79 @@ impl Log {
             Err(_) if durability.is_retired() => Ok(()),
             Err(error) => Err(self.inner.health.fail("sync", &directory, &error)),
         }
+    }
+}
+
+/// What the journal asks of a log.
+impl Log {
+    /// What is written and not durable.
+    pub(super) fn unsynced(&self) -> Unsynced {
+        let from = self.inner.durability.durable.get();
+        let to = End::of(&self.inner.state.borrow());
+        let bytes = if from.segment == to.segment {
+            to.position.0 - from.position.0
+        } else {
+            u64::MAX
+        };
+        Unsynced { from, to, bytes }
+    }
+
+    /// The topic whose log this is, as the journal knows it.
+    pub(super) fn topic_id(&self) -> TopicId {
+        let journal = self.inner.durability.journal.get();
+        journal.map_or(TopicId::ZERO, |(_, topic_id)| *topic_id)
+    }
+
+    /// Reads what was appended to the active segment.
+    pub(super) fn read_active(&self, position: FilePosition, into: &mut [u8]) -> std::io::Result<usize> {
+        let file = self.inner.files.borrow_mut().active_log();
+        file.map_err(std::io::Error::other)?.read_at(position, into)
+    }
+
+    /// It does not wait for the journal any more.
+    pub(super) fn leave_journal(&self) {
+        self.inner.durability.has_joined.set(false);
+    }
+
+    /// Everything below `end` is on the disk.
+    pub(super) fn note_durable(&self, end: End) {
+        let durability = &self.inner.durability;
+        if end.offset > durability.durable.get().offset {
+            durability.durable.set(end);
+        }
+        durability.moved.notify();
+    }
+
+    /// Those who wait look again.
+    pub(super) fn durability_moved(&self) {
+        self.inner.durability.moved.notify();
+    }
+
+    /// Notes that a filling of a journal file has entries of this log; false when that was known.
+    pub(super) fn note_filling(&self, filling: u64) -> bool {
+        self.inner.durability.filling.replace(filling) != filling
+    }
+
+    /// Waits until what is durable is in the segments, so that the journal need not have it.
+    pub(super) async fn sync_durable(&self) -> Result<(), StorageError> {
+        self.sync_through(self.durable_end_offset()).await
+    }
+
+    /// Has the segment synced, whatever the journal does; those who wait hear of it.
+    pub(super) fn sync_in_background(&self) {
+        let log = self.clone();
+        task::spawn(async move {
+            // An error has taken the directory offline, and those who wait look there.
+            drop(log.sync_through(log.log_end_offset()).await);
+            log.durability_moved();
+        });
+    }
+
+    pub(super) fn downgrade(&self) -> Weak<Inner> {
+        Rc::downgrade(&self.inner)
+    }
+
+    pub(super) fn upgrade(weak: &Weak<Inner>) -> Option<Self> {
+        weak.upgrade().map(|inner| Self { inner })
     }
 }

@@ -188,6 +188,12 @@ impl Files {
             + self.closing.capacity() * size_of::<Closing>()
     }
 
+    /// Whether no file is open.
+    #[cfg(all(test, not(feature = "sim")))]
+    pub(super) fn are_closed(&self) -> bool {
+        self.active.log.is_none() && self.readers.is_empty() && self.closing.is_empty()
+    }
+
     /// Closes what nobody reads just now.
     pub(super) fn release(&mut self) {
         self.readers.clear();

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::durability::Durability;
+use super::durability::{Durability, End};
 use super::error::Health;
 use super::files::Files;
 use crate::base::ids::TopicPartition;
@@ -37,7 +37,7 @@ impl Log {
         state: LogState,
         files: Files,
     ) -> Self {
-        let durability = Durability::new(state.log_end_offset());
+        let durability = Durability::new(End::of(&state));
         Self {
             inner: Rc::new(Inner {
                 partition,

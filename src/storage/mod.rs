@@ -14,6 +14,7 @@
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
 //! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names |
 //! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
+//! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `close` | rolled segments and clean stops |
 
@@ -26,6 +27,7 @@ mod error;
 mod files;
 mod index;
 mod indexes;
+mod journal;
 mod log;
 mod open;
 mod read;
@@ -37,6 +39,7 @@ mod walk;
 pub use append::{Appended, NewBatch};
 pub use directory::{DirectoryError, Found, LogDirectory};
 pub use error::{Health, StorageError};
+pub use journal::{JOURNALED_BYTES_MAX, Journal, JournalError, is_journal_file};
 pub use log::Log;
 pub use open::{Cut, OpenRequest, Report, Shutdown};
 pub use read::FileRange;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use duramen::base::ids::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
+use duramen::base::ids::{LeaderEpoch, NodeId, ProducerEpoch, ProducerId, Sequence, ShardId, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
 use duramen::log::{Origin, Retention, Settings};
@@ -14,12 +14,13 @@ use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
-use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown};
+use duramen::storage::{Journal, Log, LogDirectory, NewBatch, Report, Shutdown, is_journal_file};
 
 use crate::shadow::{Shadow, view};
 
 const ROUNDS: u64 = 4;
 const DATA: &str = "/data";
+const TOPIC: TopicId = TopicId([1; 16]);
 
 /// What is wrong on purpose.
 #[derive(Clone, Copy, Default)]
@@ -28,6 +29,8 @@ pub struct Plan {
     pub acknowledges_early: bool,
     pub data_syncs_lie: bool,
     pub name_syncs_lie: bool,
+    /// The journal's files are gone after each round.
+    pub journal_is_lost: bool,
 }
 
 /// Lives the life of a seed.
@@ -45,6 +48,8 @@ struct Life {
     plan: Plan,
     settings: Settings,
     producers: u64,
+    /// Of the journal; 0 is none. So small that its files are filled again and again.
+    journal_bytes: u64,
     shadow: RefCell<Shadow>,
     random: RefCell<Random>,
     /// The next sequence of each producer, and its epoch.
@@ -63,10 +68,12 @@ fn run(seed: u64, plan: &Plan) -> (Image, u64) {
         ..Settings::default()
     };
     let producers = 1 + random.below(3);
+    let journal_bytes = [0, 8 * 2 * 4096, 8 * 3 * 4096, 8 * 9 * 4096][random.index(4)];
     let life = Rc::new(Life {
         plan: *plan,
         settings,
         producers,
+        journal_bytes,
         shadow: RefCell::default(),
         random: RefCell::new(random),
         sequences: RefCell::new(vec![(0, 0); usize::try_from(producers).expect("small")]),
@@ -81,6 +88,14 @@ fn run(seed: u64, plan: &Plan) -> (Image, u64) {
         let outcome = simulation.run(live_round(Rc::clone(&life)));
         operations = outcome.operations;
         image = outcome.image;
+        if plan.journal_is_lost {
+            let is_journal = |path: &Path| {
+                path.file_name()
+                    .and_then(|name| name.to_str())
+                    .is_some_and(is_journal_file)
+            };
+            image.files.retain(|path, _| !is_journal(path));
+        }
         if !life.may_be_marked.get() {
             life.hurt_derived_files(&mut image);
         }
@@ -106,7 +121,7 @@ async fn live_round(life: Rc<Life>) {
         !was_clean || life.may_be_marked.get(),
         "the mark of a clean stop has a clean stop before it"
     );
-    if directory.create_partition(&partition(), TopicId([1; 16])).is_err() {
+    if directory.create_partition(&partition(), TOPIC).is_err() {
         return;
     }
     let request = directory.open_request(&partition(), life.settings, time::wall());
@@ -115,8 +130,14 @@ async fn live_round(life: Rc<Life>) {
         Err(_) if Simulation::has_crashed() || directory.health().is_offline() => return,
         Err(error) => panic!("a log that was never damaged does not open: {error}"),
     };
+    let Ok(journal) = Journal::open(&directory, ShardId(0), life.journal_bytes) else {
+        return;
+    };
     if Simulation::has_crashed() {
         return;
+    }
+    if let Some(journal) = journal {
+        log.use_journal(journal, TOPIC);
     }
     life.may_be_marked.set(false);
     if was_clean {
@@ -258,9 +279,7 @@ async fn trim(life: &Life, log: &Log) {
         let trimmed = if life.percent(50) {
             let start = log.log_start_offset();
             let asked = start.plus(life.draw(end.distance_from(start).cast_unsigned() + 1).cast_signed());
-            let mut shadow = life.shadow.borrow_mut();
-            shadow.may_be_deleted = shadow.may_be_deleted.max(asked.0);
-            drop(shadow);
+            life.shadow.borrow_mut().may_delete_below(asked.0);
             log.advance_log_start_to(asked).await.map(Some)
         } else {
             let retention = Retention {
@@ -268,9 +287,7 @@ async fn trim(life: &Life, log: &Log) {
                 age_ms_max: -1,
                 bytes_max: life.draw(8000).cast_signed(),
             };
-            let mut shadow = life.shadow.borrow_mut();
-            shadow.may_be_deleted = shadow.may_be_deleted.max(end.0);
-            drop(shadow);
+            life.shadow.borrow_mut().may_delete_below(end.0);
             log.retain(&retention, end, time::wall()).await
         };
         let Ok(trimmed) = trimmed else { return };

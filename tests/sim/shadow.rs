@@ -29,6 +29,11 @@ pub struct Shadow {
 }
 
 impl Shadow {
+    /// Records below `offset` may be gone from now on.
+    pub fn may_delete_below(&mut self, offset: i64) {
+        self.may_be_deleted = self.may_be_deleted.max(offset);
+    }
+
     pub fn end(&self) -> i64 {
         let last = self.written.last_key_value();
         last.map_or(self.opened_end, |(_, bytes)| next_offset(bytes))

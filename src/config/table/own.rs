@@ -9,4 +9,7 @@ properties! {
         "threads, one pinned to each CPU; by default as many as the CPUs that this process may use";
     "core.stalls.report", Bool, "false", Any, Start, Used, internal:
         "whether steps that hold a core for too long are measured exactly and told at the end, for tests";
+    "journal.bytes", Long, null, AtLeast(0), Start, Used:
+        "bytes of the journal of each core on each log directory, in which short acks=all appends become durable by one write; by default \
+         by the free space of the disk; 0 is none: then each partition is synced";
 }

@@ -83,6 +83,15 @@ enum Node {
     Directory,
 }
 
+impl Node {
+    fn file(&self) -> Option<SharedInode> {
+        match self {
+            Self::File(inode) => Some(Arc::clone(inode)),
+            Self::Directory => None,
+        }
+    }
+}
+
 /// One change of names in a directory since its last sync.
 #[derive(Clone, Debug)]
 enum NameChange {
@@ -367,6 +376,19 @@ impl Disk {
         }
         for change in &changes {
             apply_change(&mut inode.durable, change);
+        }
+        Ok(())
+    }
+
+    /// Ends a sync of everything.
+    pub(super) fn sync_all(&mut self) -> io::Result<()> {
+        let directories: Vec<PathBuf> = self.name_changes.keys().cloned().collect();
+        for directory in directories {
+            self.sync_directory(&directory, usize::MAX)?;
+        }
+        let files: Vec<SharedInode> = self.live.values().filter_map(Node::file).collect();
+        for inode in files {
+            self.sync(&inode, u64::MAX)?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::executor::Core;
 use super::time;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;
+pub use crate::rt::aligned::{AlignedBuffer, BLOCK_BYTES};
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,6 +152,38 @@ impl File {
     }
 }
 
+/// A file that is written past the page cache. Clones are the same file.
+#[derive(Clone, Debug)]
+pub struct DirectFile {
+    file: File,
+}
+
+impl DirectFile {
+    /// # Errors
+    /// `NotFound`.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = File::open(path, Open::ReadWrite)?;
+        Ok(Self { file })
+    }
+
+    /// Until it ends, a crash may leave any of its sectors.
+    ///
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub async fn write_durable(
+        &self,
+        position: FilePosition,
+        buffer: AlignedBuffer,
+        length: usize,
+    ) -> (io::Result<()>, AlignedBuffer) {
+        let written = match self.file.write_at(position, &[&buffer[..length]]) {
+            Ok(()) => self.file.sync_data().await,
+            Err(error) => Err(error),
+        };
+        (written, buffer)
+    }
+}
+
 async fn wait_for_disk() {
     let latency_us = Core::current().disk.borrow_mut().draw_latency_us();
     time::sleep(Duration::from_micros(latency_us)).await;
@@ -244,6 +277,12 @@ pub async fn sync_names(path: impl AsRef<Path>) -> io::Result<()> {
 /// As asked for in `Faults`.
 pub fn sync_directory(path: impl AsRef<Path>) -> io::Result<()> {
     operate(|disk| disk.sync_directory(path.as_ref(), usize::MAX))
+}
+
+/// # Errors
+/// As asked for in `Faults`.
+pub fn sync_file_system(_path: impl AsRef<Path>) -> io::Result<()> {
+    operate(Disk::sync_all)
 }
 
 /// # Errors

@@ -18,13 +18,14 @@ const KERNEL_OLDEST: (u32, u32) = (6, 1);
 const LOCKED_MEMORY_BYTES_MIN: u64 = 512 * 1024;
 
 /// The operations of the ring that are used, with their names for people.
-const OPERATIONS: [(u8, &str); 8] = [
+const OPERATIONS: [(u8, &str); 9] = [
     (opcode::AcceptMulti::CODE, "accept"),
     (opcode::RecvMulti::CODE, "recv"),
     (opcode::Send::CODE, "send"),
     (opcode::SendMsg::CODE, "sendmsg"),
     (opcode::PollAdd::CODE, "poll"),
     (opcode::Read::CODE, "read"),
+    (opcode::Write::CODE, "write"),
     (opcode::Fsync::CODE, "fsync"),
     (opcode::AsyncCancel::CODE, "cancel"),
 ];

@@ -138,6 +138,14 @@ pub fn sync_directory(path: impl AsRef<Path>) -> io::Result<()> {
     Ok(rustix::fs::fsync(open_directory(path.as_ref())?)?)
 }
 
+/// Waits until the whole file system of `path` is on the disk; holds the thread.
+///
+/// # Errors
+/// What `syncfs(2)` says.
+pub fn sync_file_system(path: impl AsRef<Path>) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(open_directory(path.as_ref())?)?)
+}
+
 /// Whether something has this name.
 ///
 /// # Errors

@@ -1,11 +1,14 @@
 //! Files and directories. What the page cache answers is done at once; what waits for a disk goes through the ring.
 
+mod direct;
 mod directory;
 mod file;
 mod residency;
 
+pub use crate::rt::aligned::{AlignedBuffer, BLOCK_BYTES};
+pub use direct::DirectFile;
 pub use directory::{
     DirectoryLock, Entry, create_directory_all, exists, free_bytes, list, lock_directory, read, remove_directory,
-    remove_directory_all, remove_file, rename, sync_directory, sync_names, unlink,
+    remove_directory_all, remove_file, rename, sync_directory, sync_file_system, sync_names, unlink,
 };
 pub use file::{File, Open};

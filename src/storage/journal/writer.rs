@@ -1,0 +1,229 @@
+//! Writes groups, one at a time, and frees the files that they fill.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::{Journal, room_for};
+use crate::base::offset::FilePosition;
+use crate::log::journal::format::{
+    ENTRY_HEADER_BYTES, GROUP_HEADER_BYTES, GroupHeader, Place, encode_entry_header, padded_group, seal_group,
+};
+use crate::log::journal::ring::{NoRoom, Placed};
+use crate::rt::fs::{AlignedBuffer, DirectFile};
+use crate::rt::local::Event;
+use crate::rt::task;
+use crate::storage::durability::Unsynced;
+use crate::storage::log::Log;
+
+/// Logs that are synced side by side when a file is freed.
+const FREEING_MAX: usize = 4;
+
+/// Logs whose batches stand in one group, and where each ends.
+struct Group {
+    logs: Vec<(Log, Unsynced)>,
+    length: usize,
+}
+
+/// Writes group after group until nobody waits.
+pub(super) async fn write_groups(journal: Journal) {
+    loop {
+        if journal.inner.health.is_offline() {
+            // Nothing is written after a failure; those who wait hear of it.
+            for log in journal.inner.joined.take() {
+                log.leave_journal();
+                log.durability_moved();
+            }
+        }
+        let mut buffer = journal.inner.buffer.take();
+        let group = collect(&journal, &mut buffer);
+        if group.logs.is_empty() {
+            journal.inner.buffer.replace(buffer);
+            // Nobody can have joined since: nothing was awaited.
+            journal.inner.is_writing.set(false);
+            return;
+        }
+        let placed = journal.inner.ring.borrow_mut().place(padded_group(group.length));
+        journal.make_file_if_wanted();
+        let full = match &placed {
+            Ok(placed) => placed.full,
+            Err(NoRoom { full }) => *full,
+        };
+        if let Some(full) = full {
+            task::spawn_background(free(journal.clone(), full));
+        }
+        let Ok(placed) = placed else {
+            journal.inner.buffer.replace(buffer);
+            overflow(&journal, group);
+            continue;
+        };
+        register(&journal, &group, &placed);
+        let buffer = write(&journal, &group, &placed, buffer).await;
+        journal.inner.buffer.replace(buffer);
+    }
+}
+
+/// Takes logs that have joined, as many as a group has room for, and copies what they have to make durable.
+fn collect(journal: &Journal, buffer: &mut AlignedBuffer) -> Group {
+    let mut joined = journal.inner.joined.take();
+    let mut group = Group {
+        logs: Vec::with_capacity(joined.len()),
+        length: GROUP_HEADER_BYTES,
+    };
+    let mut taken = 0;
+    let bytes_max = journal.group_bytes_max();
+    for log in &joined {
+        let unsynced = log.unsynced();
+        if unsynced.bytes == 0 || !journal.takes(&unsynced) {
+            // Durable by now, or grown too long: whoever waits looks again, and has it synced.
+            taken += 1;
+            log.leave_journal();
+            log.durability_moved();
+            continue;
+        }
+        let room = room_for(&unsynced);
+        if group.length + room > bytes_max {
+            break;
+        }
+        taken += 1;
+        log.leave_journal();
+        grow(buffer, group.length + room);
+        if copy(log, &unsynced, &mut buffer[group.length..group.length + room]).is_err() {
+            log.sync_in_background();
+            continue;
+        }
+        group.length += room;
+        group.logs.push((log.clone(), unsynced));
+    }
+    joined.drain(..taken);
+    let mut later = journal.inner.joined.borrow_mut();
+    joined.append(&mut later);
+    *later = joined;
+    group
+}
+
+/// Gives the buffer room for a group of `length`.
+fn grow(buffer: &mut AlignedBuffer, length: usize) {
+    let wanted = padded_group(length);
+    if buffer.len() < wanted {
+        let mut larger = AlignedBuffer::new(wanted.next_power_of_two());
+        larger[..buffer.len()].copy_from_slice(buffer);
+        *buffer = larger;
+    }
+}
+
+/// Puts one entry into a group.
+fn copy(log: &Log, unsynced: &Unsynced, into: &mut [u8]) -> std::io::Result<()> {
+    let length = usize::try_from(unsynced.bytes).unwrap_or(usize::MAX);
+    let place = Place {
+        topic_id: log.topic_id(),
+        partition: log.partition().partition,
+        segment: unsynced.from.segment,
+        position: unsynced.from.position,
+        base_offset: unsynced.from.offset,
+        next_offset: unsynced.to.offset,
+    };
+    encode_entry_header(into, &place, u32::try_from(unsynced.bytes).unwrap_or(u32::MAX));
+    let (batches, padding) = into[ENTRY_HEADER_BYTES..].split_at_mut(length);
+    padding.fill(0);
+    // Appended a moment ago: in the page cache, and dirty.
+    let read = log.read_active(unsynced.from.position, batches)?;
+    if read < length {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
+/// Notes which logs have entries in the file, for the time when it is full.
+fn register(journal: &Journal, group: &Group, placed: &Placed) {
+    let fillings = &journal.inner.fillings;
+    if placed.position == FilePosition(super::BLOCK_BYTES as u64) {
+        fillings.set(fillings.get() + 1);
+    }
+    let mut files = journal.inner.files.borrow_mut();
+    for (log, _) in &group.logs {
+        if log.note_filling(fillings.get()) {
+            files[placed.slot].logs.push(log.downgrade());
+        }
+    }
+}
+
+/// Writes a group and tells its logs.
+async fn write(journal: &Journal, group: &Group, placed: &Placed, mut buffer: AlignedBuffer) -> AlignedBuffer {
+    let header = GroupHeader {
+        length: u32::try_from(group.length).unwrap_or(u32::MAX),
+        entries: u32::try_from(group.logs.len()).unwrap_or(u32::MAX),
+        epoch: journal.inner.epoch,
+        sequence: placed.sequence,
+        tail: placed.tail,
+    };
+    let bytes = seal_group(&mut buffer, &header);
+    let file: DirectFile = journal.inner.files.borrow()[placed.slot].file.clone();
+    let (written, buffer) = file.write_durable(placed.position, buffer, bytes).await;
+    journal.count(|statistics| {
+        statistics.groups += 1;
+        statistics.entries += u64::from(header.entries);
+        statistics.bytes_written += u64::try_from(bytes).unwrap_or(0);
+    });
+    match written {
+        Ok(()) => group
+            .logs
+            .iter()
+            .for_each(|(log, unsynced)| log.note_durable(unsynced.to)),
+        Err(error) => {
+            let path = journal.path_of(placed.slot);
+            // The error is in the health of the directory, where all who wait look.
+            let _ = journal.inner.health.fail("write", &path, &error);
+            group.logs.iter().for_each(|(log, _)| log.durability_moved());
+        }
+    }
+    buffer
+}
+
+/// The journal is full: these are synced where they are, and so are all others until a file is free.
+fn overflow(journal: &Journal, group: Group) {
+    journal.inner.is_full.set(true);
+    journal.count(|statistics| statistics.overflows += 1);
+    for (log, _) in group.logs {
+        log.durability_moved();
+    }
+}
+
+/// Has all logs of a full file synced, so that it can be filled again.
+async fn free(journal: Journal, slot: usize) {
+    let logs = std::mem::take(&mut journal.inner.files.borrow_mut()[slot].logs);
+    let queue = Rc::new(Cell::new(logs));
+    let (running, ended) = (Rc::new(Cell::new(FREEING_MAX)), Rc::new(Event::new()));
+    let failed = Rc::new(Cell::new(false));
+    for _ in 0..FREEING_MAX {
+        let (queue, running, ended, failed) = (
+            Rc::clone(&queue),
+            Rc::clone(&running),
+            Rc::clone(&ended),
+            Rc::clone(&failed),
+        );
+        task::spawn_background(async move {
+            loop {
+                let mut logs = queue.take();
+                let next = logs.pop();
+                queue.set(logs);
+                let Some(log) = next else { break };
+                if let Some(log) = Log::upgrade(&log)
+                    && log.sync_durable().await.is_err()
+                {
+                    failed.set(true);
+                }
+            }
+            running.set(running.get() - 1);
+            ended.notify();
+        });
+    }
+    while running.get() > 0 {
+        let ended = ended.listen();
+        ended.await;
+    }
+    // After a failed sync the directory is offline, and what the file holds is needed at the next start.
+    if !failed.get() {
+        journal.inner.ring.borrow_mut().free(slot);
+        journal.inner.is_full.set(false);
+    }
+}
