@@ -41,6 +41,10 @@ pub struct BrokerConfig {
     /// Upper bound of one answer to a fetch.
     pub fetch_bytes_max: u32,
     pub producer_id_expiration: Duration,
+    /// How often each partition is looked at for what has had its time.
+    pub retention_check_interval: Duration,
+    /// How long after the start periodic work begins, at the earliest.
+    pub task_delay_initial: Duration,
     /// What a topic without settings of its own has.
     pub topic_defaults: TopicConfig,
 }
@@ -94,6 +98,8 @@ impl BrokerConfig {
             delete_topics: values.bool("delete.topic.enable"),
             fetch_bytes_max: values.unsigned("fetch.max.bytes"),
             producer_id_expiration: Duration::from_millis(values.unsigned("producer.id.expiration.ms").into()),
+            retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),
+            task_delay_initial: milliseconds(&values, "log.initial.task.delay.ms"),
             topic_defaults,
         })
     }
@@ -131,6 +137,11 @@ impl SocketConfig {
             requests_in_work_max: values.unsigned("queued.max.requests"),
         }
     }
+}
+
+/// A time that the rule of its key keeps from being negative.
+fn milliseconds(values: &Values, name: &str) -> Duration {
+    Duration::from_millis(u64::try_from(values.whole(name)).unwrap_or(0))
 }
 
 fn conflict(settings: &Settings, key: &str, problem: impl Into<String>) -> ConfigError {

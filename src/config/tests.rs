@@ -79,7 +79,7 @@ fn a_file_of_apache_kafka() {
     assert_eq!(
         config.notices,
         [
-            "accepted keys of Kafka not in effect yet: controller.quorum.bootstrap.servers, log.retention.hours; \
+            "accepted keys of Kafka not in effect yet: controller.quorum.bootstrap.servers; \
              without meaning here: num.network.threads, socket.send.buffer.bytes",
             "the controller is inside this process: its listener CONTROLLER is accepted and not bound",
         ]

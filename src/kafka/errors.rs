@@ -4,7 +4,7 @@
 
 use crate::log::producers::ProducerError;
 use crate::metadata::controller::{AlterConfigError, CreateTopicError, DeleteTopicError};
-use crate::partition::types::{AppendError, ReadError};
+use crate::partition::types::{AppendError, DeleteRecordsError, ReadError};
 use crate::record::BatchError;
 
 /// An error as it stands in a response.
@@ -192,6 +192,17 @@ pub fn read_error(error: ReadError) -> ErrorCode {
         ReadError::FencedLeaderEpoch => ErrorCode::FENCED_LEADER_EPOCH,
         ReadError::UnknownLeaderEpoch => ErrorCode::UNKNOWN_LEADER_EPOCH,
         ReadError::Offline => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// How a partition whose records are not deleted is answered (Kafka: `ReplicaManager.deleteRecordsOnLocalLog`).
+#[must_use]
+pub fn delete_records_error(error: DeleteRecordsError) -> ErrorCode {
+    match error {
+        DeleteRecordsError::NotHosted => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        DeleteRecordsError::OutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
+        DeleteRecordsError::CompactedOnly => ErrorCode::POLICY_VIOLATION,
+        DeleteRecordsError::Offline => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }
 

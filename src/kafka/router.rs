@@ -51,6 +51,10 @@ pub const SERVED: &[Served] = &[
         handler: handlers::delete_topics::handle,
     },
     Served {
+        key: ApiKey::DeleteRecords,
+        handler: handlers::delete_records::handle,
+    },
+    Served {
         key: ApiKey::InitProducerId,
         handler: handlers::init_producer_id::handle,
     },
@@ -61,6 +65,10 @@ pub const SERVED: &[Served] = &[
     Served {
         key: ApiKey::DescribeConfigs,
         handler: handlers::describe_configs::handle,
+    },
+    Served {
+        key: ApiKey::DescribeLogDirs,
+        handler: handlers::describe_log_dirs::handle,
     },
     Served {
         key: ApiKey::IncrementalAlterConfigs,

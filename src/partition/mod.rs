@@ -22,6 +22,7 @@ use crate::rt;
 use crate::storage::{Log, NewBatch, StorageError};
 
 mod read;
+mod retain;
 pub mod types;
 
 use types::{Append, AppendError, Appended};

@@ -113,6 +113,27 @@ pub enum ReadError {
     Offline,
 }
 
+/// Below which offset records are deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DeleteUpTo {
+    Offset(Offset),
+    /// Everything that is committed.
+    HighWatermark,
+}
+
+/// Why records are not deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DeleteRecordsError {
+    #[error("this broker does not hold the partition")]
+    NotHosted,
+    #[error("the offset is negative or above the high watermark")]
+    OutOfRange,
+    #[error("the topic is compacted, and not deleted from")]
+    CompactedOnly,
+    #[error("the log directory is offline")]
+    Offline,
+}
+
 /// Which offset is looked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OffsetTarget {

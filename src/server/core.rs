@@ -80,6 +80,8 @@ async fn serve(start: CoreStart) -> Result<Vec<ClosedLog>, ServeError> {
     rt::task::spawn(Rc::clone(&shard).pump());
     rt::task::spawn(Rc::clone(&shard.deadlines).run());
     rt::task::spawn_background(Rc::clone(&shard).expire_producers());
+    rt::task::spawn_background(Rc::clone(&shard).retain());
+    rt::task::spawn_background(Rc::clone(&shard.trash).run());
     if id == CONTROLLER {
         shard.start_controller(shared.endpoints()).await?;
     }

@@ -178,7 +178,7 @@ fn journal_sizes(config: &Config, directories: &[LogDirectory], cores: u16) -> V
             );
             return 0;
         }
-        let free = rt::fs::free_bytes(directory.path()).unwrap_or(0);
+        let free = rt::fs::space(directory.path()).map_or(0, |space| space.free_bytes);
         config.broker.journal_bytes.unwrap_or_else(|| bytes_for(free, cores))
     };
     directories.iter().map(size).collect()

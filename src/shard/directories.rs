@@ -19,6 +19,16 @@ pub struct ClosedLog {
     pub log_start_offset: Option<Offset>,
 }
 
+/// How large a log is.
+#[derive(Clone, Debug)]
+pub struct LogSize {
+    /// Place of its directory among those of the configuration.
+    pub directory: usize,
+    pub partition: TopicPartition,
+    /// Of its batches.
+    pub bytes: u64,
+}
+
 /// The log directories, shared by all cores; which partition is where is known to the core that owns it.
 pub struct Directories {
     all: Vec<LogDirectory>,
@@ -122,7 +132,7 @@ impl Directories {
         log.retire();
         match directory.begin_deletion(&partition) {
             Ok(path) => rt::task::spawn_background(async move {
-                if let Err(error) = directory.remove(&path) {
+                if let Err(error) = directory.remove(&path).await {
                     tracing::warn!(%partition, %error, "files of a deleted partition are left; the next start removes them");
                 }
             }),
@@ -138,14 +148,31 @@ impl Directories {
             }
             let directory = directory.clone();
             rt::task::spawn_background(async move {
-                let removed = directory
-                    .deleted()
-                    .and_then(|left| left.iter().try_for_each(|path| directory.remove(path)));
-                if let Err(error) = removed {
-                    tracing::warn!(%error, "files of deleted partitions are left; the next start removes them");
+                let left = directory.deleted().unwrap_or_default();
+                for path in left {
+                    if let Err(error) = directory.remove(&path).await {
+                        tracing::warn!(%error, "files of deleted partitions are left; the next start removes them");
+                    }
                 }
             });
         }
+    }
+
+    /// Where a log is, and how large; `None` for one that is deleted.
+    #[must_use]
+    pub fn size_of(&self, log: &Log) -> Option<LogSize> {
+        let directory = self.placed.borrow().get(log.partition()).copied()?;
+        Some(LogSize {
+            directory,
+            partition: log.partition().clone(),
+            bytes: log.bytes(),
+        })
+    }
+
+    /// The directories themselves, in the order of the configuration.
+    #[must_use]
+    pub fn all(&self) -> &[LogDirectory] {
+        &self.all
     }
 
     /// Closes a log; `None` for one whose directory is offline, which the next start recovers.

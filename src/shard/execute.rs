@@ -44,6 +44,11 @@ impl Shard {
                 let answers = self.each(items, find_epoch_end, (ReadError::NotHosted, ReadError::Offline));
                 self.answer(origin, ShardReply::EpochEnds(answers));
             }
+            ShardRequest::DeleteRecords { items } => self.delete_records(items, origin),
+            ShardRequest::LogSizes => {
+                let sizes = self.log_sizes();
+                self.answer(origin, ShardReply::LogSizes(sizes));
+            }
             ShardRequest::Controller(request) => self.control(request, origin),
         }
     }

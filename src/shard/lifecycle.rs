@@ -183,7 +183,7 @@ impl Shard {
             self.unopened.borrow_mut().remove(&id);
             let removed = self.hosted.borrow_mut().remove(&id);
             if let Some(partition) = removed {
-                let woken = self.purgatory.borrow_mut().gone(id);
+                let woken = self.purgatory.borrow_mut().look_again(id);
                 self.wake(woken);
                 self.directories.delete(partition.log());
             }

@@ -16,10 +16,12 @@ use crate::base::ids::TopicIdPartition;
 use crate::base::offset::Offset;
 use crate::metadata::MetadataImage;
 use crate::partition::types::{
-    Append, AppendError, Appended, EpochEnd, OffsetFound, OffsetTarget, Read, ReadError, ReadOutcome,
+    Append, AppendError, Appended, DeleteRecordsError, DeleteUpTo, EpochEnd, OffsetFound, OffsetTarget, Read,
+    ReadError, ReadOutcome,
 };
 use crate::shard::calls::{CallId, ReplyTo};
 use crate::shard::controller::{ControllerReply, ControllerRequest};
+use crate::shard::directories::LogSize;
 
 /// One message between cores.
 pub enum Message {
@@ -87,6 +89,11 @@ pub enum ShardRequest {
     EpochEnds {
         items: Vec<Asked<FindEpochEnd>>,
     },
+    DeleteRecords {
+        items: Vec<Asked<DeleteUpTo>>,
+    },
+    /// The logs of this core, whoever is asked.
+    LogSizes,
     /// For core 0 alone.
     Controller(ControllerRequest),
 }
@@ -100,6 +107,8 @@ impl ShardRequest {
             Self::Read { .. } => "read",
             Self::FindOffsets { .. } => "find offsets",
             Self::EpochEnds { .. } => "epoch ends",
+            Self::DeleteRecords { .. } => "delete records",
+            Self::LogSizes => "log sizes",
             Self::Controller(_) => "controller",
         }
     }
@@ -116,6 +125,9 @@ pub enum ShardReply {
     },
     FindOffsets(Vec<Answer<Result<Option<OffsetFound>, ReadError>>>),
     EpochEnds(Vec<Answer<Result<Option<EpochEnd>, ReadError>>>),
+    /// Where each log begins.
+    DeleteRecords(Vec<Answer<Result<Offset, DeleteRecordsError>>>),
+    LogSizes(Vec<LogSize>),
     Controller(ControllerReply),
     /// An image was applied: its partitions are open.
     ImageApplied,

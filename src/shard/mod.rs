@@ -20,6 +20,7 @@ use crate::metadata::MetadataImage;
 use crate::partition::{Partition, Workspace};
 use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
+use crate::storage::LogDirectory;
 
 pub mod calls;
 pub mod controller;
@@ -33,16 +34,19 @@ pub mod placement;
 pub mod producer_ids;
 mod pump;
 pub mod purgatory;
+mod retention;
 mod start;
+pub mod trash;
 
 use calls::{CallId, Calls, ReplyTo, Respond};
 use controller::{ControllerRequest, MetadataController};
 use deadlines::Deadlines;
-use directories::Directories;
+use directories::{Directories, LogSize};
 use message::{Asked, Message, ShardReply, ShardRequest};
 use producer_ids::ProducerIds;
 use purgatory::Purgatory;
 pub use start::{ShardStart, StartError};
+use trash::Trash;
 
 /// Core 0 runs the controller.
 pub const CONTROLLER: ShardId = ShardId(0);
@@ -54,6 +58,7 @@ pub struct Shard {
     pub config: Arc<Config>,
     pub calls: Calls,
     pub deadlines: Rc<Deadlines>,
+    pub trash: Rc<Trash>,
     endpoint: CoreEndpoint<Message>,
     /// Messages for cores whose queues were full, in order.
     outboxes: RefCell<Vec<VecDeque<Message>>>,
@@ -191,6 +196,21 @@ impl Shard {
     /// Adds a block of producer ids from the controller.
     pub fn add_producer_ids(&self, block: Range<i64>) {
         self.producer_ids.borrow_mut().add(block);
+    }
+
+    /// The log directories, in the order of the configuration.
+    #[must_use]
+    pub fn log_directories(&self) -> &[LogDirectory] {
+        self.directories.all()
+    }
+
+    /// The logs of this core: where they are, and how large.
+    fn log_sizes(&self) -> Vec<LogSize> {
+        let hosted = self.hosted.borrow();
+        let sizes = hosted
+            .values()
+            .map(|partition| self.directories.size_of(partition.log()));
+        sizes.flatten().collect()
     }
 
     fn hosted(&self, partition: TopicIdPartition) -> Option<Rc<Partition>> {

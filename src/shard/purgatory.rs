@@ -73,8 +73,8 @@ impl Purgatory {
         woken
     }
 
-    /// The watches that end as a partition goes away: their readers look again and learn why.
-    pub fn gone(&mut self, partition: TopicIdPartition) -> Vec<Woken> {
+    /// The watches that end as a partition goes away or begins later: their readers look again and learn what is.
+    pub fn look_again(&mut self, partition: TopicIdPartition) -> Vec<Woken> {
         self.advanced(partition, Offset(i64::MAX))
     }
 

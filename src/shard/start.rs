@@ -26,6 +26,7 @@ use crate::shard::message::Message;
 use crate::shard::metadata_log::{MetadataLog, MetadataLogError};
 use crate::shard::producer_ids::ProducerIds;
 use crate::shard::purgatory::Purgatory;
+use crate::shard::trash::Trash;
 use crate::shard::{CONTROLLER, Shard};
 use crate::storage::{LogDirectory, Shutdown, StorageError};
 
@@ -84,6 +85,7 @@ impl Shard {
             config,
             calls: Calls::default(),
             deadlines: Rc::new(Deadlines::default()),
+            trash: Rc::new(Trash::default()),
             endpoint,
             outboxes: RefCell::new((0..=cores).map(|_| VecDeque::new()).collect()),
             retrying: Cell::new(false),

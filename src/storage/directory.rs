@@ -256,12 +256,13 @@ impl LogDirectory {
         Ok(renamed)
     }
 
-    /// Removes the files of a partition whose deletion has begun.
+    /// Removes the files of a partition whose deletion has begun, one after another.
     ///
     /// # Errors
     /// [`StorageError::Failed`]; the next start finds the rest.
-    pub fn remove(&self, deleted: &Path) -> Result<(), StorageError> {
-        fs::remove_directory_all(deleted).map_err(StorageError::failed("remove", deleted))
+    pub async fn remove(&self, deleted: &Path) -> Result<(), StorageError> {
+        let removed = fs::remove_directory(deleted).await;
+        removed.map_err(StorageError::failed("remove", deleted))
     }
 
     /// Writes down below which offsets recovery need not look: the answers of [`Log::checkpoint`](super::Log::checkpoint) of all

@@ -39,6 +39,7 @@ mod produce;
 mod producer_ids;
 mod requests;
 mod restart;
+mod retention;
 mod round_trip;
 mod segments;
 mod stopping;

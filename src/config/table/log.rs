@@ -47,7 +47,8 @@ properties! {
         "bytes of records between two entries of an offset index";
     "log.index.size.max.bytes", Int, "10485760", AtLeast(4), Cluster, Used:
         "largest index file; a segment whose index is full is closed";
-    "log.initial.task.delay.ms", Long, "30000", AtLeast(0), Start, Without, internal;
+    "log.initial.task.delay.ms", Long, "30000", AtLeast(0), Start, Used, internal:
+        "periodic work begins so long after the start";
     "log.local.retention.bytes", Long, "-2", AtLeast(-2), Cluster, Later:
         "bytes kept locally of a tiered partition; -2 is retention.bytes";
     "log.local.retention.ms", Long, "-2", AtLeast(-2), Cluster, Later:
@@ -60,15 +61,15 @@ properties! {
         "CreateTime keeps the producer's timestamps, LogAppendTime replaces them by the broker's time";
     "log.preallocate", Bool, "false", Any, Cluster, Later:
         "whether the file of a new segment is given its full size at once";
-    "log.retention.bytes", Long, "-1", Any, Cluster, Later:
+    "log.retention.bytes", Long, "-1", Any, Cluster, Used:
         "the oldest segments are deleted while a partition is larger than this; -1 keeps them";
-    "log.retention.check.interval.ms", Long, "300000", AtLeast(1), Start, Later:
+    "log.retention.check.interval.ms", Long, "300000", AtLeast(1), Start, Used:
         "time between two looks for segments to delete";
-    "log.retention.hours", Int, "168", Any, Start, Later:
+    "log.retention.hours", Int, "168", Any, Start, Used:
         "closed segments older than this are deleted";
-    "log.retention.minutes", Int, null, Any, Start, Later:
+    "log.retention.minutes", Int, null, Any, Start, Used:
         "closed segments older than this are deleted; wins over hours";
-    "log.retention.ms", Long, null, Any, Cluster, Later:
+    "log.retention.ms", Long, null, Any, Cluster, Used:
         "closed segments older than this are deleted; -1 keeps them; wins over minutes and hours";
     "log.roll.hours", Int, "168", AtLeast(1), Start, Used:
         "a segment older than this is closed";
@@ -80,7 +81,7 @@ properties! {
         "a segment older than this is closed; wins over log.roll.hours";
     "log.segment.bytes", Int, "1073741824", AtLeast(1_048_576), Cluster, Used:
         "a segment that would grow beyond this is closed and a new one begun";
-    "log.segment.delete.delay.ms", Long, "60000", AtLeast(0), Cluster, Later:
+    "log.segment.delete.delay.ms", Long, "60000", AtLeast(0), Cluster, Used:
         "time between the removal of a segment from its log and that of its files";
     "message.max.bytes", Int, "1048588", AtLeast(0), Cluster, Used:
         "largest record batch";

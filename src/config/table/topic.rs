@@ -17,7 +17,7 @@ properties! {
         "level when the broker compresses with zstd";
     "delete.retention.ms", Long, "86400000", AtLeast(0), Topic, Later:
         "how long tombstones outlive compaction";
-    "file.delete.delay.ms", Long, "60000", AtLeast(0), Topic, Later:
+    "file.delete.delay.ms", Long, "60000", AtLeast(0), Topic, Used:
         "time between the removal of a segment from its log and that of its files";
     "flush.messages", Long, "9223372036854775807", AtLeast(1), Topic, Later:
         "records after which a log is synced to disk; acks=all is synced in any case";
@@ -59,9 +59,9 @@ properties! {
         "whether remote data goes when tiering is switched off";
     "remote.storage.enable", Bool, "false", Any, Topic, Later:
         "whether the topic is tiered to remote storage";
-    "retention.bytes", Long, "-1", Any, Topic, Later:
+    "retention.bytes", Long, "-1", Any, Topic, Used:
         "the oldest segments are deleted while a partition is larger than this; -1 keeps them";
-    "retention.ms", Long, "604800000", AtLeast(-1), Topic, Later:
+    "retention.ms", Long, "604800000", AtLeast(-1), Topic, Used:
         "closed segments older than this are deleted; -1 keeps them";
     "segment.bytes", Int, "1073741824", AtLeast(1_048_576), Topic, Used:
         "a segment that would grow beyond this is closed and a new one begun";

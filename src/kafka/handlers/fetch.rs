@@ -184,6 +184,8 @@ impl Respond for PendingFetch {
             ShardReply::Append(_)
             | ShardReply::FindOffsets(_)
             | ShardReply::EpochEnds(_)
+            | ShardReply::DeleteRecords(_)
+            | ShardReply::LogSizes(_)
             | ShardReply::Controller(_)
             | ShardReply::ImageApplied => {
                 let other_reply = true;

@@ -341,15 +341,16 @@ fn a_directory_knows_whose_it_is() {
 
 #[test]
 fn a_deleted_partition_is_gone() {
-    let temporary = tempfile::tempdir().unwrap();
-    let directory = open_directory(temporary.path());
-    directory.create_partition(&partition(), TopicId([1; 16])).unwrap();
-    assert_eq!(directory.partitions().unwrap().len(), 1);
-    let deleted = directory.begin_deletion(&partition()).unwrap();
-    assert!(directory.partitions().unwrap().is_empty());
-    assert_eq!(directory.deleted().unwrap(), std::slice::from_ref(&deleted));
-    directory.remove(&deleted).unwrap();
-    assert!(directory.deleted().unwrap().is_empty());
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        directory.create_partition(&partition(), TopicId([1; 16])).unwrap();
+        assert_eq!(directory.partitions().unwrap().len(), 1);
+        let deleted = directory.begin_deletion(&partition()).unwrap();
+        assert!(directory.partitions().unwrap().is_empty());
+        assert_eq!(directory.deleted().unwrap(), std::slice::from_ref(&deleted));
+        directory.remove(&deleted).await.unwrap();
+        assert!(directory.deleted().unwrap().is_empty());
+    });
 }
 
 #[test]

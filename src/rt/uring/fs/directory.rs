@@ -154,13 +154,24 @@ pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
     path.as_ref().try_exists()
 }
 
-/// Bytes that this process may still write on the file system of `path`.
+/// The room on a file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    pub total_bytes: u64,
+    /// Bytes that this process may still write.
+    pub free_bytes: u64,
+}
+
+/// The room on the file system of `path`.
 ///
 /// # Errors
 /// What `statvfs(2)` says.
-pub fn free_bytes(path: impl AsRef<Path>) -> io::Result<u64> {
+pub fn space(path: impl AsRef<Path>) -> io::Result<Space> {
     let status = rustix::fs::statvfs(path.as_ref())?;
-    Ok(status.f_bavail.saturating_mul(status.f_frsize))
+    Ok(Space {
+        total_bytes: status.f_blocks.saturating_mul(status.f_frsize),
+        free_bytes: status.f_bavail.saturating_mul(status.f_frsize),
+    })
 }
 
 /// A directory that no other process may use meanwhile; dropped, it is free.
