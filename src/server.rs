@@ -13,7 +13,7 @@ use crate::base::time::Monotonic;
 use crate::config::Config;
 use crate::rt;
 use crate::rt::signal::Signals;
-use crate::shard::directories::ClosedLog;
+use crate::shard::directories::ClosedShard;
 use crate::shard::message::Message;
 
 mod banner;
@@ -22,7 +22,7 @@ mod error;
 mod start;
 
 pub use error::ServeError;
-use start::{Prepared, Running};
+use start::{Prepared, Running, with_identity};
 
 /// How often the main thread looks whether a core has something to say.
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ pub(crate) enum CoreEvent {
     /// Its partitions are open and its listeners answer.
     Ready,
     /// Its logs are closed.
-    Stopped(Vec<ClosedLog>),
+    Stopped(ClosedShard),
     /// It cannot go on.
     Failed(ServeError),
 }
@@ -52,13 +52,14 @@ pub(crate) enum CoreEvent {
 pub fn serve(config: Config) -> Result<(), ServeError> {
     rt::probe::check().map_err(ServeError::Machine)?;
     let signals = Signals::block().map_err(ServeError::Signals)?;
-    let prepared = Prepared::new(Arc::new(config))?;
+    let prepared = Prepared::new(Arc::new(with_identity(config)?))?;
     let (events, from_cores) = channel();
     tell_systemd(&[NotifyState::Status("opening partitions")]);
     let running = prepared.run(&events)?;
     let outcome = run_until_end(&running, &signals, &from_cores);
     tell_systemd(&[NotifyState::Stopping]);
-    stop(&running, &from_cores);
+    // A core that failed has said its last word.
+    stop(&running, &from_cores, usize::from(outcome.is_err()));
     outcome
 }
 
@@ -95,8 +96,8 @@ fn run_until_end(running: &Running, signals: &Signals, from_cores: &Receiver<Cor
     }
 }
 
-/// Tells every core to stop and waits until their logs are closed.
-fn stop(running: &Running, from_cores: &Receiver<CoreEvent>) {
+/// Tells every core to stop and waits until their logs are closed; `failed_before` of them have ended already.
+fn stop(running: &Running, from_cores: &Receiver<CoreEvent>, failed_before: usize) {
     for core in 0..running.cores() {
         if running.endpoint.try_send(core, Message::Stop).is_err() {
             tracing::warn!(
@@ -106,9 +107,9 @@ fn stop(running: &Running, from_cores: &Receiver<CoreEvent>) {
         }
     }
     let began: Monotonic = rt::time::now();
-    let mut stopping = running.cores();
-    let mut closed = Vec::new();
-    let mut failed = false;
+    let mut stopping = running.cores().saturating_sub(failed_before);
+    let mut closed = ClosedShard::default();
+    let mut failed = failed_before > 0;
     while stopping > 0 {
         let Some(left) = STOP_MAX.checked_sub(rt::time::now().since(began)) else {
             tracing::warn!(
@@ -118,8 +119,9 @@ fn stop(running: &Running, from_cores: &Receiver<CoreEvent>) {
             return;
         };
         match from_cores.recv_timeout(left) {
-            Ok(CoreEvent::Stopped(logs)) => {
-                closed.extend(logs);
+            Ok(CoreEvent::Stopped(core)) => {
+                closed.logs.extend(core.logs);
+                closed.broker_epoch = closed.broker_epoch.or(core.broker_epoch);
                 stopping -= 1;
             }
             Ok(CoreEvent::Ready) => {}

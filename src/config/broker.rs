@@ -15,6 +15,8 @@ use crate::base::ids::NodeId;
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     pub node_id: NodeId,
+    /// Without it, a data directory that has a node id says which it is.
+    pub node_id_is_given: bool,
     /// Told to clients, who then may read from a broker near them.
     pub rack: Option<String>,
     /// At least one; names and ports differ.
@@ -77,14 +79,17 @@ impl BrokerConfig {
         } = Listeners::from_settings(settings, &values, host_name)?;
         let topic_defaults =
             TopicConfig::effective(settings, &BTreeMap::new()).map_err(|error| as_broker_error(settings, error))?;
+        let directories = log_directories(settings, &values)?;
+        check_metadata_directory(settings, &values, &directories)?;
         Ok(Self {
             node_id: node_id(settings, &values)?,
+            node_id_is_given: settings.get("node.id").is_some() || settings.get("broker.id").is_some(),
             rack: values.text("broker.rack").map(str::to_owned),
             listeners: client,
             inter_broker_listener: inter_broker,
             controller_listeners: controller,
             sockets: SocketConfig::from_values(&values),
-            log_directories: log_directories(settings, &values)?,
+            log_directories: directories,
             core_count: values
                 .whole_or_null("core.count")
                 .and_then(|count| u16::try_from(count).ok()),
@@ -188,7 +193,25 @@ fn check_roles(settings: &Settings, values: &Values) -> Result<(), ConfigError> 
             return Err(conflict(settings, key, problem));
         }
     }
+    let authorizer = values.text("authorizer.class.name").unwrap_or_default();
+    if !authorizer.is_empty() {
+        let problem = "access control is not enforced yet, so whoever reaches the broker may do everything: remove the key if that is meant";
+        return Err(conflict(settings, "authorizer.class.name", problem));
+    }
     Ok(())
+}
+
+/// The metadata log stands in one of `log.dirs`; a configuration that has it elsewhere must not be taken for one that has none.
+fn check_metadata_directory(settings: &Settings, values: &Values, directories: &[String]) -> Result<(), ConfigError> {
+    match values.text("metadata.log.dir") {
+        Some(elsewhere) if !directories.iter().any(|directory| directory == elsewhere) => {
+            let problem = format!(
+                "{elsewhere} is not in log.dirs, and the metadata log is looked for there alone: add it to log.dirs"
+            );
+            Err(conflict(settings, "metadata.log.dir", problem))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn node_id(settings: &Settings, values: &Values) -> Result<NodeId, ConfigError> {

@@ -139,6 +139,16 @@ fn errors_say_where_what_and_what_to_do() {
              controller in one: remove the key or give broker,controller",
         ),
         (
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "server.properties:1: authorizer.class.name: access control is not enforced yet, so whoever reaches the broker may do \
+             everything: remove the key if that is meant",
+        ),
+        (
+            "log.dirs=/a\nmetadata.log.dir=/b",
+            "server.properties:2: metadata.log.dir: /b is not in log.dirs, and the metadata log is looked for there alone: add it to \
+             log.dirs",
+        ),
+        (
             "log.dirs=/a,/a",
             "server.properties:1: log.dirs: /a stands twice: remove one",
         ),

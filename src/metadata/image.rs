@@ -7,6 +7,7 @@ use crate::base::ids::{LeaderEpoch, NodeId, TopicId, TopicIdPartition};
 use crate::base::offset::Offset;
 
 use super::kept::Kept;
+use super::quorum::Quorum;
 use super::shared_map::{SharedMap, Spread, spread_of};
 
 /// The state of the cluster after the records below `end_offset`. Kafka: `MetadataImage`.
@@ -25,6 +26,8 @@ pub struct MetadataImage {
     /// Names with a dot or an underscore, by what metrics make of them: these must differ too.
     pub(super) metric_names: SharedMap<Arc<str>, Arc<str>>,
     pub(super) configs: SharedMap<ConfigResource, Arc<BTreeMap<String, String>>>,
+    /// Who votes on the metadata log.
+    pub quorum: Arc<Quorum>,
     /// What is said of things that this broker does not serve.
     pub kept: Kept,
     /// What it was before the metadata transaction that is open (KIP-868).

@@ -15,15 +15,20 @@
 pub mod controller;
 mod image;
 mod kept;
+mod load;
+pub mod quorum;
 mod record;
 mod replay;
 mod shared_map;
+mod snapshot;
 
 pub use image::{Broker, BrokerEndpoint, ConfigResource, MetadataImage, Partition, Topic, TopicChange};
 pub use kept::Kept;
+pub use load::{LoadError, apply_batch, read_snapshot};
 pub use record::{RecordError, decode_record, encode_record};
 pub use replay::ReplayError;
 pub use shared_map::SharedMap;
+pub use snapshot::{SnapshotError, encode_snapshot, records_of};
 
 #[cfg(test)]
 mod tests;

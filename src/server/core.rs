@@ -12,7 +12,7 @@ use crate::net::admission::MemoryUnits;
 use crate::net::listener::{Connections, accept_forever, sweep_idle, sweep_stalled};
 use crate::rt;
 use crate::rt::net::Listener;
-use crate::shard::directories::ClosedLog;
+use crate::shard::directories::ClosedShard;
 use crate::shard::message::Message;
 use crate::shard::{CONTROLLER, Shard, ShardStart};
 
@@ -59,7 +59,7 @@ fn report_stalls() {
     }
 }
 
-async fn serve(start: CoreStart) -> Result<Vec<ClosedLog>, ServeError> {
+async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     let CoreStart {
         shard: id,
         shared,

@@ -8,14 +8,15 @@ use crossbeam::queue::ArrayQueue;
 use crate::base::limits::{CORES_MAX, MESH_QUEUE_MESSAGES_MAX};
 use crate::config::Config;
 use crate::log::journal::ring::bytes_for;
+use crate::log::properties::MetaProperties;
 use crate::metadata::BrokerEndpoint;
 use crate::rt;
 use crate::rt::SocketAddr;
 use crate::rt::cores::CoreHandle;
 use crate::rt::mesh::Endpoint;
-use crate::shard::directories::ClosedLog;
+use crate::shard::directories::ClosedShard;
 use crate::shard::message::Message;
-use crate::storage::LogDirectory;
+use crate::storage::{DirectoryError, LogDirectory};
 
 use super::core::{self, CoreStart};
 use super::{CoreEvent, ServeError};
@@ -108,15 +109,16 @@ impl Running {
     }
 
     /// Notes that all logs are closed: the next start need not look into them.
-    pub(super) fn mark_clean(&self, closed: &[ClosedLog]) {
+    pub(super) fn mark_clean(&self, closed: &ClosedShard) {
         for (place, directory) in self.shared.directories.iter().enumerate() {
-            let of_directory = || closed.iter().filter(|log| log.directory == place);
-            let points = of_directory().map(|log| (&log.partition, log.recovery_point));
+            let of_directory = || closed.logs.iter().filter(|log| log.directory == place);
+            let points = || of_directory().map(|log| (&log.partition, log.recovery_point));
             let starts = of_directory().map(|log| (&log.partition, log.log_start_offset));
             let noted = directory
-                .write_recovery_points(points)
+                .write_recovery_points(points())
+                .and_then(|()| directory.write_high_watermarks(points()))
                 .and_then(|()| directory.write_log_start_offsets(starts))
-                .and_then(|()| directory.mark_clean_shutdown(-1));
+                .and_then(|()| directory.mark_clean_shutdown(closed.broker_epoch.unwrap_or(-1)));
             if let Err(error) = noted {
                 tracing::warn!(directory = %directory.path().display(), %error, "a clean stop cannot be noted; the next start checks the logs");
             }
@@ -158,11 +160,29 @@ fn core_count(config: &Config) -> Result<u16, ServeError> {
     Ok(asked.max(1))
 }
 
+/// The configuration, its node id that of the data where nobody gave one.
+pub(super) fn with_identity(mut config: Config) -> Result<Config, ServeError> {
+    if !config.broker.node_id_is_given
+        && let Some(identity) = identity_of(&config.broker.log_directories)?
+    {
+        config.broker.node_id = identity.node_id;
+    }
+    Ok(config)
+}
+
 fn open_directories(config: &Config) -> Result<Vec<LogDirectory>, ServeError> {
+    let broker = &config.broker;
+    let identity = identity_of(&broker.log_directories)?;
+    let cluster_id_found = identity.map(|identity| identity.cluster_id);
+    // Before one is written, all are looked at.
+    for path in &broker.log_directories {
+        LogDirectory::check(path.as_ref(), broker.node_id, cluster_id_found.as_deref())?;
+    }
     let mut opened: Vec<LogDirectory> = Vec::new();
-    for path in &config.broker.log_directories {
+    for path in &broker.log_directories {
         let cluster_id = opened.first().map(|first| first.properties().cluster_id.as_str());
-        opened.push(LogDirectory::open(path.as_ref(), config.broker.node_id, cluster_id)?);
+        let cluster_id = cluster_id.or(cluster_id_found.as_deref());
+        opened.push(LogDirectory::open(path.as_ref(), broker.node_id, cluster_id)?);
     }
     Ok(opened)
 }
@@ -182,6 +202,16 @@ fn journal_sizes(config: &Config, directories: &[LogDirectory], cores: u16) -> V
         config.broker.journal_bytes.unwrap_or_else(|| bytes_for(free, cores))
     };
     directories.iter().map(size).collect()
+}
+
+/// What the first directory that has an identity says of node and cluster.
+fn identity_of(directories: &[String]) -> Result<Option<MetaProperties>, DirectoryError> {
+    for path in directories {
+        if let Some(identity) = LogDirectory::identity(path.as_ref())? {
+            return Ok(Some(identity));
+        }
+    }
+    Ok(None)
 }
 
 fn claim_listeners(config: &Config) -> Result<Vec<BoundListener>, ServeError> {

@@ -99,6 +99,10 @@ impl MetadataController {
         &self.log
     }
 
+    pub(super) fn broker_epoch(&self) -> i64 {
+        self.broker_epoch.get()
+    }
+
     pub(super) fn set_broker_epoch(&self, epoch: i64) {
         self.broker_epoch.set(epoch);
     }

@@ -7,7 +7,7 @@ use crate::base::ids::{ShardId, TopicId, TopicPartition};
 use crate::base::offset::Offset;
 use crate::log::Settings;
 use crate::rt;
-use crate::storage::{Journal, Log, LogDirectory, Report, Shutdown, StorageError};
+use crate::storage::{DirectoryError, Journal, Log, LogDirectory, Report, Shutdown, StorageError};
 
 /// A log that was closed by a stop.
 pub struct ClosedLog {
@@ -27,6 +27,14 @@ pub struct LogSize {
     pub partition: TopicPartition,
     /// Of its batches.
     pub bytes: u64,
+}
+
+/// What a core leaves behind when it stops.
+#[derive(Default)]
+pub struct ClosedShard {
+    pub logs: Vec<ClosedLog>,
+    /// Under which this broker was registered, from the core that has the controller.
+    pub broker_epoch: Option<i64>,
 }
 
 /// The log directories, shared by all cores; which partition is where is known to the core that owns it.
@@ -69,6 +77,20 @@ impl Directories {
             .iter()
             .filter_map(|directory| directory.properties().directory_id)
             .collect()
+    }
+
+    /// Partitions that have files here.
+    #[must_use]
+    pub fn partition_count(&self) -> usize {
+        self.placed.borrow().len()
+    }
+
+    /// From here on partitions are written: a stop without a word is not clean any more.
+    ///
+    /// # Errors
+    /// A directory cannot be written.
+    pub fn begin(&self) -> Result<(), DirectoryError> {
+        self.all.iter().try_for_each(LogDirectory::begin)
     }
 
     /// Whether one of them was left in this way by the process before.

@@ -13,7 +13,7 @@ use crate::rt;
 use crate::rt::local::oneshot;
 use crate::shard::Shard;
 use crate::shard::calls::ReplyTo;
-use crate::shard::directories::ClosedLog;
+use crate::shard::directories::ClosedShard;
 use crate::shard::message::ShardReply;
 
 /// Partitions of a core that are opened side by side: enough to keep a disk busy while each waits for it.
@@ -191,20 +191,21 @@ impl Shard {
     }
 
     /// Closes all logs, so that the next start need not look into them.
-    pub async fn close(&self) -> Vec<ClosedLog> {
+    pub async fn close(&self) -> ClosedShard {
         let partitions: Vec<Rc<Partition>> = self
             .hosted
             .borrow_mut()
             .drain()
             .map(|(_, partition)| partition)
             .collect();
-        let mut closed = Vec::with_capacity(partitions.len());
+        let mut closed = ClosedShard::default();
         for partition in partitions {
-            closed.extend(self.directories.close(partition.log()).await);
+            closed.logs.extend(self.directories.close(partition.log()).await);
         }
         let controller = self.controller.borrow_mut().take();
         if let Some(controller) = controller {
-            closed.extend(self.directories.close(controller.log().log()).await);
+            closed.logs.extend(self.directories.close(controller.log().log()).await);
+            closed.broker_epoch = Some(controller.broker_epoch());
         }
         closed
     }

@@ -1,18 +1,21 @@
 //! The log of metadata records, `__cluster_metadata-0`: Kafka's records in Kafka's file format.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use duramen_wire::messages::metadata::MetadataRecord;
+use duramen_wire::messages::voters_record::Voter;
 
-use bytes::Bytes;
-
-use crate::base::ids::LeaderEpoch;
+use crate::base::ids::{LeaderEpoch, NodeId};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::log::read::FirstBatch;
 use crate::log::{Origin, ReadError, ReadRequest};
-use crate::metadata::{MetadataImage, RecordError, ReplayError, decode_record, encode_record};
-use crate::record::{BatchBuilder, BatchError, BatchView, Batches, Decompressor, Record};
+use crate::metadata::quorum::{QUORUM_STATE, Quorum, SnapshotId, encode_quorum_state, quorum_epoch};
+use crate::metadata::{LoadError, MetadataImage, apply_batch, encode_record, encode_snapshot, read_snapshot};
+use crate::record::{BatchBuilder, BatchView, Batches, Decompressor, Record};
+use crate::rt;
 use crate::storage::{Log, NewBatch, StorageError};
 
 /// Bytes of the log that are read at a time.
@@ -21,19 +24,26 @@ const READ_BYTES: u32 = 1024 * 1024;
 /// Bytes that one batch of records may expand to; Kafka's metadata batches are never compressed, and small.
 const EXPANDED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// The first records of a cluster that `kafka-storage format` made and that nobody has started yet.
+const BOOTSTRAP: &str = "bootstrap.checkpoint";
+
 /// Why metadata cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MetadataLogError {
     #[error(transparent)]
     Storage(#[from] StorageError),
-    #[error("a batch at offset {offset} is damaged: {error}")]
-    Batch { offset: Offset, error: BatchError },
-    #[error("the record at offset {offset} cannot be read: {error}")]
-    Record { offset: Offset, error: RecordError },
-    #[error("the record at offset {offset} contradicts those before it: {error}")]
-    Replay { offset: Offset, error: ReplayError },
+    #[error("{}: {error}", .directory.display())]
+    Load { directory: PathBuf, error: LoadError },
     #[error("a change is too large for one batch: {0}")]
     TooLarge(String),
+    #[error("{}: it begins at offset {begin}, and no whole snapshot reaches there", .directory.display())]
+    NoBegin { directory: PathBuf, begin: Offset },
+    #[error("{}: it ends at offset {end}, before its snapshot {snapshot}", .directory.display())]
+    NoEnd {
+        directory: PathBuf,
+        end: Offset,
+        snapshot: SnapshotId,
+    },
     #[error("the log cannot be read at offset {0}")]
     Gap(Offset),
 }
@@ -41,26 +51,19 @@ pub enum MetadataLogError {
 /// The open log.
 pub struct MetadataLog {
     log: Log,
-    leader_epoch: LeaderEpoch,
+    leader_epoch: Cell<LeaderEpoch>,
     workspace: RefCell<Decompressor>,
 }
 
 impl MetadataLog {
-    /// Takes over an open log: the controller of this start appends in a leader epoch of its own.
-    ///
-    /// # Errors
-    /// The epoch cannot be noted.
-    pub fn new(log: Log) -> Result<Self, MetadataLogError> {
-        let last = log
-            .with_state(|state| state.epochs().latest())
-            .unwrap_or(LeaderEpoch(0));
-        let leader_epoch = LeaderEpoch(last.0.saturating_add(1));
-        log.begin_epoch(leader_epoch)?;
-        Ok(Self {
+    /// Takes over an open log, to read it; [`begin`](Self::begin) comes before the first append.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        Self {
             log,
-            leader_epoch,
+            leader_epoch: Cell::new(LeaderEpoch(0)),
             workspace: RefCell::new(Decompressor::new(EXPANDED_BYTES_MAX)),
-        })
+        }
     }
 
     #[must_use]
@@ -68,13 +71,14 @@ impl MetadataLog {
         &self.log
     }
 
-    /// Applies all records of the log to `image`.
+    /// The state of the cluster `cluster_id`: the newest snapshot that is whole, and the records of the log after it.
     ///
     /// # Errors
     /// The log is damaged, or says what this broker does not understand.
-    pub fn load(&self, image: &mut MetadataImage) -> Result<(), MetadataLogError> {
+    pub fn load(&self, cluster_id: &Arc<str>) -> Result<MetadataImage, MetadataLogError> {
+        let mut image = self.load_snapshot(cluster_id)?;
         let upper = self.log.log_end_offset();
-        let mut offset = self.log.log_start_offset();
+        let mut offset = image.end_offset;
         while offset < upper {
             let request = ReadRequest {
                 offset,
@@ -93,39 +97,110 @@ impl MetadataLog {
                 source,
             })?;
             for batch in Batches::new(&bytes) {
-                let batch = batch.map_err(|error| MetadataLogError::Batch { offset, error })?;
-                self.apply(&batch, image)?;
+                let batch = batch.map_err(|error| self.damaged(LoadError::Batch { offset, error }))?;
+                let applied = apply_batch(&batch, &mut image, &mut self.workspace.borrow_mut());
+                applied.map_err(|error| self.damaged(error))?;
                 offset = batch.header().next_offset();
             }
             crate::check!(offset >= range.next_offset, "a read of the metadata log moves on");
         }
+        Ok(image)
+    }
+
+    fn load_snapshot(&self, cluster_id: &Arc<str>) -> Result<MetadataImage, MetadataLogError> {
+        let (begin, end) = (self.log.log_start_offset(), self.log.log_end_offset());
+        let directory = || self.log.path();
+        for id in self.snapshots()? {
+            let name = id.to_string();
+            let bytes = self.log.read_beside(&name)?.unwrap_or_default();
+            match read_snapshot(&bytes, id, cluster_id, &mut self.workspace.borrow_mut()) {
+                Ok(image) if id.end_offset >= begin => {
+                    if id.end_offset > end {
+                        return Err(MetadataLogError::NoEnd {
+                            directory: directory(),
+                            end,
+                            snapshot: id,
+                        });
+                    }
+                    return Ok(image);
+                }
+                Ok(_) => break,
+                Err(error) => {
+                    let path = directory().join(name);
+                    tracing::warn!(path = %path.display(), %error, "a metadata snapshot is not whole; an older one or the log is read instead");
+                }
+            }
+        }
+        if begin > Offset::ZERO {
+            return Err(MetadataLogError::NoBegin {
+                directory: directory(),
+                begin,
+            });
+        }
+        Ok(MetadataImage::new(cluster_id))
+    }
+
+    /// The snapshots beside the log, the newest first.
+    fn snapshots(&self) -> Result<Vec<SnapshotId>, StorageError> {
+        let names = self.log.files_beside()?;
+        let mut ids: Vec<SnapshotId> = names.iter().filter_map(|name| SnapshotId::parse(name)).collect();
+        ids.sort_unstable_by(|left, right| right.cmp(left));
+        Ok(ids)
+    }
+
+    /// What `kafka-storage format` wants a new cluster to begin with; `None`, where it was not run.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn bootstrap_image(&self, cluster_id: &Arc<str>) -> Result<Option<MetadataImage>, MetadataLogError> {
+        let Some(bytes) = self.log.read_above(BOOTSTRAP)? else {
+            return Ok(None);
+        };
+        let image = read_snapshot(&bytes, SnapshotId::BEGIN, cluster_id, &mut self.workspace.borrow_mut());
+        image.map(Some).map_err(|error| MetadataLogError::Load {
+            directory: self.log.path().with_file_name(BOOTSTRAP),
+            error,
+        })
+    }
+
+    /// Begins to append, in a leader epoch that is new in this log and in the quorum. A log without a record tells who votes, so that
+    /// Apache Kafka can take it over.
+    ///
+    /// # Errors
+    /// The epoch cannot be noted.
+    pub async fn begin(&self, image: &mut MetadataImage, voter: Voter) -> Result<(), MetadataLogError> {
+        let node = NodeId(voter.voter_id);
+        let last = self.log.with_state(|state| state.epochs().latest());
+        let voted = self.log.read_beside(QUORUM_STATE)?.and_then(|text| quorum_epoch(&text));
+        let last = last.into_iter().chain(voted).max().unwrap_or(LeaderEpoch(0));
+        let epoch = LeaderEpoch(last.0.saturating_add(1));
+        if self.log.log_end_offset() == Offset::ZERO && self.snapshots()?.is_empty() {
+            let quorum = Quorum {
+                kraft_version: Quorum::KRAFT_VERSION_MAX,
+                voters: vec![voter],
+            };
+            image.quorum = Arc::new(quorum);
+            self.write_snapshot(image, SnapshotId::BEGIN).await?;
+        }
+        self.leader_epoch.set(epoch);
+        self.log.begin_epoch(epoch)?;
+        let state = encode_quorum_state(node, epoch);
+        self.log.write_beside(QUORUM_STATE, state.as_bytes()).await?;
         Ok(())
     }
 
-    fn apply(&self, batch: &BatchView<'_>, image: &mut MetadataImage) -> Result<(), MetadataLogError> {
-        let base_offset = batch.header().base_offset;
-        batch.check_crc().map_err(|error| MetadataLogError::Batch {
-            offset: base_offset,
-            error: error.into(),
-        })?;
-        if !batch.header().attributes.is_control() {
-            let mut workspace = self.workspace.borrow_mut();
-            let damaged = |error| MetadataLogError::Batch {
-                offset: base_offset,
-                error,
-            };
-            for record in batch.records(&mut workspace).map_err(damaged)? {
-                let record = record.map_err(damaged)?;
-                let offset = record.offset;
-                let value = Bytes::copy_from_slice(record.value.unwrap_or_default());
-                let decoded = decode_record(&value).map_err(|error| MetadataLogError::Record { offset, error })?;
-                image
-                    .replay(&decoded)
-                    .map_err(|error| MetadataLogError::Replay { offset, error })?;
-            }
-        }
-        image.end_offset = batch.header().next_offset();
+    async fn write_snapshot(&self, image: &MetadataImage, id: SnapshotId) -> Result<(), MetadataLogError> {
+        let bytes = encode_snapshot(image, id, rt::time::wall());
+        let bytes = bytes.map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
+        self.log.write_beside(&id.to_string(), &bytes).await?;
         Ok(())
+    }
+
+    fn damaged(&self, error: LoadError) -> MetadataLogError {
+        MetadataLogError::Load {
+            directory: self.log.path(),
+            error,
+        }
     }
 
     /// Appends records as one batch and waits until they are on the disk; the end of the log after them.
@@ -147,7 +222,7 @@ impl MetadataLog {
             let outcomes = self.log.append(
                 &[NewBatch::as_it_is(&view)],
                 Origin::Coordinator,
-                self.leader_epoch,
+                self.leader_epoch.get(),
                 now,
             )?;
             for outcome in outcomes {

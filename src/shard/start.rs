@@ -2,16 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+use duramen_wire::messages::metadata::MetadataRecord;
+use duramen_wire::messages::voters_record::{Endpoint, KRaftVersionFeature, Voter};
 
 use crate::base::ids::{ShardId, TopicId, TopicPartition};
 use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
 use crate::config::Config;
 use crate::log::Settings;
 use crate::metadata::controller::{self, BrokerError, Registration, Restart};
-use crate::metadata::{BrokerEndpoint, MetadataImage};
+use crate::metadata::quorum::{Quorum, QuorumError};
+use crate::metadata::{BrokerEndpoint, MetadataImage, records_of};
 use crate::partition::log_settings;
 use crate::record::Decompressor;
 use crate::rt;
@@ -28,13 +33,16 @@ use crate::shard::producer_ids::ProducerIds;
 use crate::shard::purgatory::Purgatory;
 use crate::shard::trash::Trash;
 use crate::shard::{CONTROLLER, Shard};
-use crate::storage::{LogDirectory, Shutdown, StorageError};
+use crate::storage::{DirectoryError, LogDirectory, Shutdown, StorageError};
 
 /// How often producers are looked through (Kafka: `producer.id.expiration.check.interval.ms`).
 const PRODUCER_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The topic of the metadata log (KIP-595).
 const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// The port that Apache Kafka's examples give a controller.
+const CONTROLLER_PORT: u16 = 9093;
 
 /// Leaders that are named in one batch of the metadata log.
 const RECORDS_PER_BATCH: usize = 1000;
@@ -55,10 +63,19 @@ pub struct ShardStart {
 pub enum StartError {
     #[error(transparent)]
     Storage(#[from] StorageError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error("the metadata log cannot be used: {0}; restore it from a copy, or start on an empty directory")]
     Metadata(#[from] MetadataLogError),
-    #[error("this broker cannot serve this cluster: {0}")]
-    Broker(#[from] BrokerError),
+    #[error("{}: the metadata was written by another version: {error}; nothing is changed; start a version that knows it, or set another log.dirs", .directory.display())]
+    Features { directory: PathBuf, error: BrokerError },
+    #[error("{}: the metadata log is not of this single node: {error}; nothing is changed; set another log.dirs", .directory.display())]
+    Quorum { directory: PathBuf, error: QuorumError },
+    #[error(
+        "{partitions} partitions have files in log.dirs, and there is no metadata log that knows their topics; name all directories in log.dirs, \
+         or restore {METADATA_TOPIC}-0 from a copy"
+    )]
+    NoMetadata { partitions: usize },
 }
 
 impl Shard {
@@ -118,13 +135,15 @@ impl Shard {
             .directories
             .open(&partition, TopicId::METADATA, self.metadata_settings())
             .await?;
-        let metadata_log = MetadataLog::new(log)?;
-        let mut image = MetadataImage::clone(&self.image());
-        metadata_log.load(&mut image)?;
+        let metadata_log = MetadataLog::new(log);
+        let mut image = metadata_log.load(&self.image().cluster_id)?;
+        self.check(&image, metadata_log.log().path())?;
+        self.directories.begin()?;
         let is_new = image.metadata_version() == 0;
+        metadata_log.begin(&mut image, self.voter()).await?;
         let controller = Rc::new(MetadataController::new(metadata_log, image));
         if is_new {
-            controller.commit(&controller::bootstrap()).await?;
+            controller.commit(&self.first_records(&controller)?).await?;
         }
         self.register(&controller, endpoints).await?;
         self.controller.replace(Some(Rc::clone(&controller)));
@@ -135,6 +154,58 @@ impl Shard {
         self.allow_listening();
         self.directories.remove_leftovers(self.cores);
         Ok(())
+    }
+
+    /// Whether this broker may serve what the metadata describes. Before it nothing is written into what a clean stop left.
+    fn check(&self, image: &MetadataImage, directory: PathBuf) -> Result<(), StartError> {
+        let partitions = self.directories.partition_count().saturating_sub(1);
+        if image.metadata_version() == 0 && partitions > 0 {
+            return Err(StartError::NoMetadata { partitions });
+        }
+        if let Err(error) = controller::check_features(image) {
+            return Err(StartError::Features { directory, error });
+        }
+        if let Err(error) = image.quorum.check_alone(self.config.broker.node_id) {
+            return Err(StartError::Quorum { directory, error });
+        }
+        for (what, count) in image.kept.not_enforced() {
+            tracing::warn!(count, "the metadata holds {what}, which are kept and not enforced");
+        }
+        Ok(())
+    }
+
+    /// This node as the voter of a new metadata log. Its address is of use only to controllers beside it, and there are none.
+    fn voter(&self) -> Voter {
+        let broker = &self.config.broker;
+        let listener = broker.controller_listeners.first().map_or("CONTROLLER", String::as_str);
+        let host = broker
+            .listeners
+            .first()
+            .map(|listener| listener.advertised.host.clone());
+        let endpoint = Endpoint {
+            name: listener.to_owned(),
+            host: host.unwrap_or_default(),
+            port: CONTROLLER_PORT,
+        };
+        Voter {
+            voter_id: broker.node_id.0,
+            voter_directory_id: self.directories.ids().first().copied().unwrap_or_default(),
+            endpoints: vec![endpoint],
+            kraft_version_feature: KRaftVersionFeature {
+                min_supported_version: 0,
+                max_supported_version: Quorum::KRAFT_VERSION_MAX,
+            },
+        }
+    }
+
+    /// The first records of a new cluster: as it was formatted, or as this broker likes it.
+    fn first_records(&self, controller: &MetadataController) -> Result<Vec<MetadataRecord>, StartError> {
+        let formatted = controller.log().bootstrap_image(&self.image().cluster_id)?;
+        let Some(image) = formatted else {
+            return Ok(controller::bootstrap());
+        };
+        self.check(&image, controller.log().log().path())?;
+        Ok(records_of(&image).collect())
     }
 
     async fn register(
@@ -151,7 +222,11 @@ impl Shard {
             rack: self.config.broker.rack.clone(),
             directories: self.directories.ids(),
         };
-        let decision = controller::register_broker(&controller.image(), registration)?;
+        let decision = controller::register_broker(&controller.image(), registration);
+        let decision = decision.map_err(|error| StartError::Features {
+            directory: controller.log().log().path(),
+            error,
+        })?;
         controller.commit(&decision.records).await?;
         controller.set_broker_epoch(decision.response);
         let restart = match self.directories.were_left(Shutdown::Unclean) {

@@ -8,15 +8,16 @@ use thiserror::Error;
 
 use super::checkpoint::{begin_log_start_offset, begin_recovery_point, replace_file_now};
 use super::error::{Health, StorageError};
+use super::identity::identify;
 use super::journal::{self, JournalError, JournalFiles, Overlay};
 use super::open::{OpenRequest, Shutdown};
-use crate::base::ids::{NodeId, ShardId, TopicId, TopicPartition, base64_url};
+use crate::base::ids::{NodeId, ShardId, TopicId, TopicPartition};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::log::Settings;
 use crate::log::checkpoint::{decode_offsets, encode_offsets};
 use crate::log::names::{
-    CLEAN_SHUTDOWN, DELETED_DIRECTORY_SUFFIX, LOG_START_OFFSETS, META_PROPERTIES, PARTITION_METADATA, RECOVERY_POINTS,
+    CLEAN_SHUTDOWN, DELETED_DIRECTORY_SUFFIX, HIGH_WATERMARKS, LOG_START_OFFSETS, PARTITION_METADATA, RECOVERY_POINTS,
     deleted_directory_name, parse_directory_name, stray_directory_name,
 };
 use crate::log::properties::{
@@ -58,6 +59,7 @@ struct Inner {
     /// Epochs of the journals that are there, by core.
     journal_epochs: BTreeMap<u32, u64>,
     can_write_direct: bool,
+    journal: JournalFiles,
     recovery_points: BTreeMap<TopicPartition, Offset>,
     log_start_offsets: BTreeMap<TopicPartition, Offset>,
     _lock: fs::DirectoryLock,
@@ -73,7 +75,7 @@ pub struct Found {
 
 impl LogDirectory {
     /// Locks a log directory, made when missing, and learns whose it is and how it was left. One without an identity gets `cluster_id`,
-    /// or a fresh one. The mark of a clean stop is taken away: from here on, only another clean stop makes one.
+    /// or a fresh one. The mark of a clean stop stays until [`begin`](Self::begin).
     ///
     /// # Errors
     /// As named by [`DirectoryError`].
@@ -93,7 +95,7 @@ impl LogDirectory {
         let properties = identify(path, node_id, cluster_id)?;
         let journal = JournalFiles::find(path, properties.directory_id)?;
         let recovery_points = read_offsets(&path.join(RECOVERY_POINTS));
-        let shutdown = take_clean_shutdown(path).map_err(unusable)?;
+        let shutdown = last_shutdown(path).map_err(unusable)?;
         if shutdown == Shutdown::Unclean {
             replay(path, &journal, &recovery_points)?;
         }
@@ -102,7 +104,8 @@ impl LogDirectory {
                 health: Health::new(path),
                 properties,
                 shutdown,
-                journal_epochs: journal.begin_epochs()?,
+                journal_epochs: journal.fresh_epochs(),
+                journal,
                 can_write_direct: journal::can_write_direct(path),
                 recovery_points,
                 log_start_offsets: read_offsets(&path.join(LOG_START_OFFSETS)),
@@ -151,6 +154,21 @@ impl LogDirectory {
     /// [`StorageError::Failed`].
     pub fn remove_journals_from(&self, cores: u16) -> Result<(), StorageError> {
         journal::remove_of_cores_from(&self.inner.path, cores)
+    }
+
+    /// From here on partitions may be written: the mark of a clean stop goes, for good, until another clean stop makes one, and what the
+    /// journals hold counts no more.
+    ///
+    /// # Errors
+    /// As named by [`DirectoryError`].
+    pub fn begin(&self) -> Result<(), DirectoryError> {
+        if self.inner.shutdown == Shutdown::Clean {
+            let mark = self.inner.path.join(CLEAN_SHUTDOWN);
+            let taken = fs::remove_file(&mark).and_then(|()| fs::sync_directory(&self.inner.path));
+            taken.map_err(|source| DirectoryError::Unusable { path: mark, source })?;
+        }
+        self.inner.journal.begin_epochs(&self.inner.journal_epochs)?;
+        Ok(())
     }
 
     /// The partitions that have a directory here.
@@ -304,6 +322,17 @@ impl LogDirectory {
         Ok(())
     }
 
+    /// Writes down up to where all replicas have the records: where Apache Kafka begins when it takes the directory over.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn write_high_watermarks<'a>(
+        &self,
+        offsets: impl IntoIterator<Item = (&'a TopicPartition, Offset)>,
+    ) -> Result<(), StorageError> {
+        self.write(HIGH_WATERMARKS, &encode_offsets(offsets))
+    }
+
     /// Marks a clean stop: every log of this directory was closed, and the recovery points are written.
     ///
     /// # Errors
@@ -393,83 +422,12 @@ fn create_durably(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Reads whose directory this is, or writes that it is ours.
-fn identify(path: &Path, node_id: NodeId, cluster_id: Option<&str>) -> Result<MetaProperties, DirectoryError> {
-    let file = path.join(META_PROPERTIES);
-    let unusable = |source| DirectoryError::Unusable {
-        path: path.to_owned(),
-        source,
-    };
-    match fs::read(&file) {
-        Ok(text) => {
-            let properties = MetaProperties::decode(&text).map_err(|reason| DirectoryError::BadIdentity {
-                path: file,
-                reason: reason.to_string(),
-            })?;
-            check_ours(path, &properties, node_id, cluster_id)?;
-            Ok(properties)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let properties = MetaProperties {
-                cluster_id: cluster_id.map_or_else(|| base64_url(&fresh_id()), str::to_owned),
-                node_id,
-                directory_id: Some(fresh_id()),
-            };
-            replace_file_now(&file, properties.encode().as_bytes()).map_err(unusable)?;
-            Ok(properties)
-        }
-        Err(error) => Err(unusable(error)),
+/// Whether the last stop was clean.
+fn last_shutdown(path: &Path) -> std::io::Result<Shutdown> {
+    match fs::exists(path.join(CLEAN_SHUTDOWN))? {
+        true => Ok(Shutdown::Clean),
+        false => Ok(Shutdown::Unclean),
     }
-}
-
-fn check_ours(
-    path: &Path,
-    properties: &MetaProperties,
-    node_id: NodeId,
-    cluster_id: Option<&str>,
-) -> Result<(), DirectoryError> {
-    let not_ours = |found: String, expected: String| DirectoryError::NotOurs {
-        path: path.to_owned(),
-        found,
-        expected,
-    };
-    if properties.node_id != node_id {
-        return Err(not_ours(
-            format!("node {}", properties.node_id.0),
-            format!("node {}", node_id.0),
-        ));
-    }
-    match cluster_id {
-        Some(expected) if expected != properties.cluster_id => Err(not_ours(
-            format!("cluster {}", properties.cluster_id),
-            format!("cluster {expected}"),
-        )),
-        Some(_) | None => Ok(()),
-    }
-}
-
-/// A random UUID of version 4, of the kind that Kafka takes: its text does not begin with a dash.
-fn fresh_id() -> [u8; 16] {
-    loop {
-        let mut id = [0; 16];
-        random::fill(&mut id);
-        id[6] = id[6] & 0x0f | 0x40;
-        id[8] = id[8] & 0x3f | 0x80;
-        if !base64_url(&id).starts_with('-') {
-            return id;
-        }
-    }
-}
-
-/// Whether the last stop was clean. The mark is gone, for good, before anything is written.
-fn take_clean_shutdown(path: &Path) -> std::io::Result<Shutdown> {
-    let mark = path.join(CLEAN_SHUTDOWN);
-    if !fs::exists(&mark)? {
-        return Ok(Shutdown::Unclean);
-    }
-    fs::remove_file(&mark)?;
-    fs::sync_directory(path)?;
-    Ok(Shutdown::Clean)
 }
 
 /// The offsets of a checkpoint; none when it is missing or torn, and then recovery looks at everything.

@@ -10,21 +10,24 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `directory` | a log directory: lock, identity, partitions in it, checkpoints, clean stops, deletion |
+//! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
 //! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names |
 //! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
+//! | `beside` | small files beside a log |
 //! | `close` | rolled segments and clean stops |
 
 mod append;
+mod beside;
 mod checkpoint;
 mod close;
 mod directory;
 mod durability;
 mod error;
 mod files;
+mod identity;
 mod index;
 mod indexes;
 mod journal;

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -128,6 +129,28 @@ impl Broker {
         assert!(status.success(), "after SIGTERM: {status}\n{}", own.process.output());
         let elapsed = start.elapsed();
         assert!(elapsed < Duration::from_secs(2), "stopping took {elapsed:?}");
+    }
+
+    /// The data directory of our own broker.
+    pub fn data(&self) -> PathBuf {
+        let own = self
+            .own
+            .as_ref()
+            .expect("only of our own broker the directory is known");
+        own.directory.path().join("data")
+    }
+
+    /// Starts the stopped broker on its directory, which it has to refuse; what it says of it, and its exit code.
+    pub fn refused_start(&mut self, settings: &[&str]) -> (String, Option<i32>) {
+        let own = self.own();
+        let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let process = Process::spawn(&own.directory, free_address(), 2, &settings);
+        let status = poll("the end of a refused start", START_MAX, || process.ended());
+        let output = poll("what the broker says", START_MAX, || {
+            let output = process.output();
+            output.contains("duramen: ").then_some(output)
+        });
+        (output, status.code())
     }
 
     /// Starts the stopped broker on its directory.

@@ -27,6 +27,7 @@ mod bad_frames;
 mod bombs;
 mod cluster;
 mod configs;
+mod directories;
 mod fetch;
 mod fetch_epochs;
 mod fetch_wait;

@@ -121,6 +121,9 @@ async fn live_round(life: Rc<Life>) {
         !was_clean || life.may_be_marked.get(),
         "the mark of a clean stop has a clean stop before it"
     );
+    if directory.begin().is_err() {
+        return;
+    }
     if directory.create_partition(&partition(), TOPIC).is_err() {
         return;
     }

@@ -12,7 +12,7 @@ use super::{MetadataImage, create, id};
 use crate::base::ids::{LeaderEpoch, NodeId};
 use crate::metadata::{RecordError, ReplayError, decode_record, encode_record};
 
-fn values() -> Vec<Bytes> {
+pub(super) fn values() -> Vec<Bytes> {
     let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
     let value = |line: &str| line.split_once(' ').unwrap().1.as_bytes().chunks(2).map(byte).collect();
     include_str!("kafka_4.3.1_log.hex").lines().map(value).collect()

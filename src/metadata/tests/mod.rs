@@ -5,6 +5,7 @@ mod delete_topics;
 mod image;
 mod kept;
 mod log;
+mod snapshot;
 
 use duramen_wire::messages::create_topics_request::CreatableTopic;
 use duramen_wire::messages::metadata::MetadataRecord;

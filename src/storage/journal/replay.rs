@@ -20,6 +20,7 @@ use crate::storage::checkpoint::own_recovery_point;
 const SYNCED_SINGLY_MAX: usize = 16;
 
 /// The journal files of a log directory, by core.
+#[derive(Debug)]
 pub(in crate::storage) struct JournalFiles {
     directory: PathBuf,
     /// Headers by core and slot.
@@ -103,15 +104,22 @@ impl JournalFiles {
         Ok(target.overlay)
     }
 
-    /// Makes every group that is there void, and returns the new epoch of each core.
+    /// A new epoch for each core that has files.
+    pub(in crate::storage) fn fresh_epochs(&self) -> BTreeMap<u32, u64> {
+        let with_files = self.headers.iter().filter(|(_, slots)| slots.contains_key(&0));
+        with_files.map(|(core, _)| (*core, random::u64())).collect()
+    }
+
+    /// Begins the epochs, which makes every group that is there void.
     ///
     /// # Errors
     /// [`JournalError::Failed`].
-    pub(in crate::storage) fn begin_epochs(&self) -> Result<BTreeMap<u32, u64>, JournalError> {
-        let mut epochs = BTreeMap::new();
-        for (core, slots) in &self.headers {
-            let Some(first) = slots.get(&0) else { continue };
-            let epoch = random::u64();
+    pub(in crate::storage) fn begin_epochs(&self, epochs: &BTreeMap<u32, u64>) -> Result<(), JournalError> {
+        for (core, epoch) in epochs {
+            let Some(first) = self.headers.get(core).and_then(|slots| slots.get(&0)) else {
+                continue;
+            };
+            let epoch = *epoch;
             let path = self.directory.join(file_name(*core, 0));
             let header = FileHeader { epoch, ..*first };
             let write = || {
@@ -120,9 +128,8 @@ impl JournalFiles {
                 file.sync_data_now()
             };
             write().map_err(JournalError::failed("written", &path))?;
-            epochs.insert(*core, epoch);
         }
-        Ok(epochs)
+        Ok(())
     }
 
     fn read_file(&self, core: u32, slot: u32) -> Result<Vec<u8>, JournalError> {

@@ -188,6 +188,8 @@ pub fn lock_directory(path: impl AsRef<Path>) -> io::Result<DirectoryLock> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let file = rustix::fs::open(path.as_ref().join(".lock"), flags, Mode::RUSR | Mode::WUSR)?;
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    // The lock that Java takes, which knows nothing of the other.
+    rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(DirectoryLock { _file: file })
 }
 

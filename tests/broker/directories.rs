@@ -1,0 +1,134 @@
+//! Data directories that are not to be served: a clear refusal, and nothing is written.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use duramen::base::ids::LeaderEpoch;
+use duramen::base::offset::Offset;
+use duramen::base::time::TimestampMs;
+use duramen::metadata::encode_record;
+use duramen::record::{BatchBuilder, Record};
+use duramen_wire::messages::metadata::{FeatureLevelRecord, MetadataRecord};
+
+use crate::fixture::{batch, create_topic, produce};
+use crate::harness::Broker;
+
+/// Every file below a directory with its bytes.
+fn all_files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(all_files(&path));
+        } else {
+            files.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    files
+}
+
+/// A stopped broker with a partition that has a record.
+fn stopped() -> Option<Broker> {
+    let mut broker = Broker::start_own(2, &[])?;
+    let mut client = broker.client();
+    let topic = create_topic(&mut client, "kept", 1);
+    produce(&mut client, &topic, 0, &batch(&[b"value"]));
+    broker.terminate();
+    Some(broker)
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{text}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+/// Appends a record to the metadata log, as another version might have done.
+fn append_to_metadata(data: &Path, record: &MetadataRecord) {
+    let path = data.join("__cluster_metadata-0/00000000000000000000.log");
+    let mut log = std::fs::read(&path).unwrap();
+    let end = last_offset(&log) + 1;
+    let mut builder = BatchBuilder::new()
+        .base_offset(Offset(end))
+        .leader_epoch(LeaderEpoch(1));
+    let value = encode_record(record).unwrap();
+    builder
+        .append(&Record::new(TimestampMs(1), None, Some(&value)))
+        .unwrap();
+    log.extend_from_slice(&builder.build().unwrap());
+    std::fs::write(&path, log).unwrap();
+}
+
+fn last_offset(log: &[u8]) -> i64 {
+    let batches = duramen::record::Batches::new(log);
+    batches.last().unwrap().unwrap().header().last_offset().0
+}
+
+#[test]
+fn what_is_not_to_be_served_is_refused_and_left_as_it_is() {
+    let Some(mut broker) = stopped() else { return };
+    let data = broker.data();
+    let whole = all_files(&data);
+    let restore = |whole: &BTreeMap<PathBuf, Vec<u8>>| {
+        std::fs::remove_dir_all(&data).unwrap();
+        for (path, bytes) in whole {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    };
+    let level = FeatureLevelRecord {
+        name: "metadata.version".into(),
+        feature_level: 31,
+    };
+    let meta = data.join("meta.properties");
+    let other = tempfile::tempdir().unwrap();
+    let other_text = "version=1\ncluster.id=another\nnode.id=1\n";
+    std::fs::write(other.path().join("meta.properties"), other_text).unwrap();
+    let both = format!("log.dirs={},{}", data.display(), other.path().display());
+    type Change<'a> = &'a dyn Fn();
+    let cases: [(Change<'_>, &[&str], &str); 5] = [
+        (
+            &|| replace(&meta, "version=1", "version=2"),
+            &[],
+            "it has the version 2, and 1 is known",
+        ),
+        (&|| (), &["node.id=7"], "belongs to node 1, this is node 7"),
+        (&|| (), &[&both], "belongs to cluster another, this is cluster"),
+        (
+            &|| append_to_metadata(&data, &level.clone().into()),
+            &[],
+            "it is at level 31 of metadata.version, and levels 7 to 30 are known here",
+        ),
+        (
+            &|| std::fs::remove_dir_all(data.join("__cluster_metadata-0")).unwrap(),
+            &[],
+            "1 partitions have files in log.dirs, and there is no metadata log that knows their topics",
+        ),
+    ];
+    for (change, settings, expected) in cases {
+        change();
+        let before = all_files(&data);
+        let (output, code) = broker.refused_start(settings);
+        assert!(output.contains(expected), "{output}");
+        assert_eq!(code, Some(1), "{output}");
+        let mut after = all_files(&data);
+        after.retain(|path, _| before.contains_key(path) || !path.starts_with(data.join("__cluster_metadata-0")));
+        assert!(before == after, "{expected}: the directory was changed");
+        restore(&whole);
+    }
+    broker.start_again(1);
+}
+
+#[test]
+fn the_node_id_is_that_of_the_directory_where_none_is_given() {
+    let Some(mut broker) = stopped() else { return };
+    replace(&broker.data().join("meta.properties"), "node.id=1", "node.id=1 ");
+    broker.start_again(2);
+    broker.terminate();
+    replace(&broker.data().join("meta.properties"), "node.id=1", "node.id=9");
+    let (output, _) = broker.refused_start(&[]);
+    assert!(
+        output.contains("its controllers are node 1, and this is node 9"),
+        "{output}"
+    );
+}
