@@ -11,11 +11,34 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 /// The checksum of several slices as if they stood in one.
 #[must_use]
 pub fn crc32c_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
-    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    let mut checksum = Crc32c::default();
     for part in parts {
-        digest.update(part);
+        checksum.update(part);
     }
-    u32::try_from(digest.finalize()).unwrap_or(u32::MAX)
+    checksum.value()
+}
+
+/// A checksum that is computed piece by piece.
+#[derive(Clone, Debug)]
+pub struct Crc32c(Digest);
+
+impl Default for Crc32c {
+    fn default() -> Self {
+        Self(Digest::new(CrcAlgorithm::Crc32Iscsi))
+    }
+}
+
+impl Crc32c {
+    /// Takes the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The checksum of all pieces.
+    #[must_use]
+    pub fn value(&self) -> u32 {
+        u32::try_from(self.0.finalize()).unwrap_or(u32::MAX)
+    }
 }
 
 #[cfg(test)]

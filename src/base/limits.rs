@@ -56,6 +56,12 @@ pub const STALL_KINDS_MAX: usize = 32;
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 500 us.
 pub const VALIDATION_STEP_BYTES: u64 = 128 * 1024;
 
+/// Batches that a core checks in steps at one time, each with a decompressor of its own.
+pub const BATCHES_IN_STEPS_MAX: usize = 8;
+
+/// Bytes of a batch whose checksum is computed in one step.
+pub const CHECKSUM_STEP_BYTES: usize = 1024 * 1024;
+
 const _: () = assert!(SMALL_REQUEST_BYTES_MAX < REQUEST_MEMORY_BYTES_PER_CORE / 4);
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);

@@ -9,6 +9,7 @@ use duramen_wire::{ApiKey, EncodeError, Message, Part, Reader, Writer};
 use crate::kafka::context::Context;
 use crate::net::admission::Units;
 use crate::net::replies::{Reply, ReplySlot};
+use crate::partition::turns::Source;
 use crate::partition::types::ReadRange;
 use crate::rt::net::SendPart;
 
@@ -22,10 +23,20 @@ pub struct Call {
     pub version: i16,
     pub correlation_id: i32,
     pub client_id: String,
+    /// The connection that it came by.
+    pub source: Source,
     /// The request after its header.
     pub body: Bytes,
     slot: ReplySlot,
     units: Units,
+}
+
+/// What a request brings with it beside its bytes.
+pub struct Arrival {
+    pub context: Rc<Context>,
+    pub source: Source,
+    pub slot: ReplySlot,
+    pub units: Units,
 }
 
 /// Why a request cannot be answered by a response of its own; the connection is closed, as Kafka does.
@@ -75,42 +86,30 @@ impl Call {
     ///
     /// # Errors
     /// The header cannot be decoded.
-    pub fn new(
-        context: Rc<Context>,
-        key: ApiKey,
-        preamble: Preamble,
-        frame: Bytes,
-        slot: ReplySlot,
-        units: Units,
-    ) -> Result<Self, BadRequest> {
+    pub fn new(arrival: Arrival, key: ApiKey, preamble: Preamble, frame: &Bytes) -> Result<Self, BadRequest> {
         let version = preamble.version;
-        let mut reader = Reader::new(&frame, decode_budget(frame.len()));
+        let mut reader = Reader::new(frame, decode_budget(frame.len()));
         let header = RequestHeader::decode(&mut reader, key.request_header_version(version))
             .map_err(|source| BadRequest::Malformed { key, version, source })?;
         let body_start = frame.len() - reader.remaining();
         let body = frame.slice(body_start..);
         let client_id = header.client_id.unwrap_or_default();
         Ok(Self {
-            context,
-            key,
-            version,
-            correlation_id: preamble.correlation_id,
             client_id,
             body,
-            slot,
-            units,
+            ..Self::without_header(arrival, key, preamble)
         })
     }
 
     /// A request of a version that is not served: its header cannot be read either.
     #[must_use]
-    pub fn without_header(
-        context: Rc<Context>,
-        key: ApiKey,
-        preamble: Preamble,
-        slot: ReplySlot,
-        units: Units,
-    ) -> Self {
+    pub fn without_header(arrival: Arrival, key: ApiKey, preamble: Preamble) -> Self {
+        let Arrival {
+            context,
+            source,
+            slot,
+            units,
+        } = arrival;
         let Preamble {
             version,
             correlation_id,
@@ -122,6 +121,7 @@ impl Call {
             version,
             correlation_id,
             client_id: String::new(),
+            source,
             body: Bytes::new(),
             slot,
             units,

@@ -3,13 +3,15 @@
 use std::ops::RangeInclusive;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use duramen_wire::ApiKey;
 
-use crate::kafka::call::{BadRequest, Call, Preamble};
+use crate::kafka::call::{Arrival, BadRequest, Call, Preamble};
 use crate::kafka::context::Context;
 use crate::kafka::handlers;
 use crate::net::connection::RequestFrame;
 use crate::net::replies::ReplySlot;
+use crate::partition::turns::Source;
 
 /// Serves one request: answers its call now or keeps it until the answer is known.
 pub type Handler = fn(Call) -> Result<(), BadRequest>;
@@ -89,25 +91,31 @@ impl Served {
 }
 
 /// Hands a request to its handler. A request that cannot be understood closes the connection, as Kafka does.
-pub fn dispatch(context: Rc<Context>, frame: RequestFrame, slot: ReplySlot) {
-    if let Err(error) = route(context, frame, slot) {
+pub fn dispatch(context: Rc<Context>, source: Source, frame: RequestFrame, slot: ReplySlot) {
+    let RequestFrame { body, units } = frame;
+    let arrival = Arrival {
+        context,
+        source,
+        slot,
+        units,
+    };
+    if let Err(error) = route(arrival, &body) {
         tracing::debug!(%error, "request refused; closing its connection");
     }
 }
 
-fn route(context: Rc<Context>, frame: RequestFrame, slot: ReplySlot) -> Result<(), BadRequest> {
-    let RequestFrame { body, units } = frame;
-    let preamble = Preamble::read(&body)?;
+fn route(arrival: Arrival, frame: &Bytes) -> Result<(), BadRequest> {
+    let preamble = Preamble::read(frame)?;
     let served = ApiKey::from_i16(preamble.api_key)
         .and_then(|key| SERVED.iter().find(|served| served.key == key))
         .ok_or(BadRequest::UnknownApi(preamble.api_key))?;
     let key = served.key;
     if served.versions().contains(&preamble.version) {
-        let call = Call::new(context, key, preamble, body, slot, units)?;
+        let call = Call::new(arrival, key, preamble, frame)?;
         return (served.handler)(call);
     }
     if key == ApiKey::ApiVersions {
-        handlers::api_versions::refuse_version(Call::without_header(context, key, preamble, slot, units));
+        handlers::api_versions::refuse_version(Call::without_header(arrival, key, preamble));
         return Ok(());
     }
     Err(BadRequest::UnknownVersion {

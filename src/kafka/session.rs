@@ -48,12 +48,15 @@ async fn read_requests(
     reader: &mut RequestReader,
     replies: &Replies,
 ) -> Result<(), ConnectionError> {
+    let source = context.shard.new_source();
     loop {
         replies.below(REQUESTS_IN_FLIGHT_MAX).await;
         let Some(frame) = reader.next().await? else {
             return Ok(());
         };
         let slot = replies.reserve();
-        router::dispatch(Rc::clone(context), frame, slot);
+        router::dispatch(Rc::clone(context), source, frame, slot);
+        // Many requests may have come in one piece.
+        rt::task::yield_if_needed().await;
     }
 }

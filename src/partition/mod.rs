@@ -16,19 +16,20 @@ use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::config::{TimestampType as ConfiguredTimestampType, TopicConfig};
-use crate::log::{Origin, Settings};
-use crate::record::{BatchView, Decompressor, Rules, TimestampType, validate};
+use crate::log::Settings;
+use crate::record::{Rules, TimestampType};
 use crate::rt;
-use crate::storage::{Log, NewBatch, StorageError};
+use crate::storage::{Log, StorageError};
 
+pub mod append;
 mod read;
 mod retain;
+pub mod turns;
 pub mod types;
+mod workspace;
 
-use types::{Append, AppendError, Appended};
-
-/// The per-core workspace in which compressed batches are looked at; partitions of a core take turns.
-pub type Workspace = Rc<RefCell<Decompressor>>;
+use turns::Turns;
+pub use workspace::Workspace;
 
 /// One replica, and on this node the leader.
 pub struct Partition {
@@ -37,7 +38,9 @@ pub struct Partition {
     config: RefCell<TopicConfig>,
     leader_epoch: Cell<LeaderEpoch>,
     high_watermark: Cell<Offset>,
-    workspace: Workspace,
+    workspace: Rc<Workspace>,
+    /// Batches that are being checked.
+    turns: Rc<Turns>,
 }
 
 impl Partition {
@@ -50,7 +53,7 @@ impl Partition {
         log: Log,
         config: TopicConfig,
         leader_epoch: LeaderEpoch,
-        workspace: Workspace,
+        workspace: Rc<Workspace>,
     ) -> Result<Self, StorageError> {
         log.begin_epoch(leader_epoch)?;
         let high_watermark = Cell::new(log.log_end_offset());
@@ -61,6 +64,7 @@ impl Partition {
             leader_epoch: Cell::new(leader_epoch),
             high_watermark,
             workspace,
+            turns: Rc::default(),
         })
     }
 
@@ -79,39 +83,6 @@ impl Partition {
     #[must_use]
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark.get()
-    }
-
-    /// Checks a producer's batch and appends it. It is in the page cache and readable then; see [`durable`](Self::durable).
-    ///
-    /// # Errors
-    /// The batch breaks a rule, or the log takes no more.
-    pub fn append(&self, what: &Append, now: TimestampMs) -> Result<Appended, AppendError> {
-        let view = BatchView::parse_only(&what.batch)?;
-        if view.header().attributes.is_transactional() {
-            return Err(AppendError::Transactional);
-        }
-        let rules = self.rules(now, what.zstd_allowed);
-        let validated = validate(&view, &rules, &mut self.workspace.borrow_mut())?;
-        let batch = NewBatch::validated(&view, &validated);
-        let outcomes = self
-            .log
-            .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
-            .map_err(|_| AppendError::Offline)?;
-        // With one replica, what is appended is committed.
-        self.high_watermark.set(self.log.log_end_offset());
-        let outcome = outcomes.into_iter().next().ok_or(AppendError::Offline)?;
-        let appended = outcome?;
-        self.trace("append");
-        let log_append_time = match rules.timestamp_type {
-            TimestampType::LogAppendTime => appended.max_timestamp,
-            TimestampType::CreateTime => TimestampMs::NONE,
-        };
-        Ok(Appended {
-            base_offset: appended.base_offset,
-            end_offset: appended.last_offset.next(),
-            log_append_time,
-            log_start_offset: self.log.log_start_offset(),
-        })
     }
 
     /// Waits until everything below `end_offset` is committed and on the disk.

@@ -97,10 +97,12 @@ impl Partition {
                 let epoch = self.log.with_state(|state| state.epochs().epoch_of(start));
                 return Ok(Some(self.found(start, TimestampMs::NONE, epoch)));
             }
-            OffsetTarget::MaxTimestamp => self.log.largest_timestamp(&mut self.workspace.borrow_mut()),
+            OffsetTarget::MaxTimestamp => self
+                .log
+                .largest_timestamp(&mut self.workspace.decompressor.borrow_mut()),
             OffsetTarget::AtOrAfter(timestamp) => self
                 .log
-                .offset_for_timestamp(timestamp, &mut self.workspace.borrow_mut()),
+                .offset_for_timestamp(timestamp, &mut self.workspace.decompressor.borrow_mut()),
         };
         let hit = hit.map_err(read_failed)?.filter(|hit| hit.offset < high_watermark);
         Ok(hit.map(|hit| {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::base::ids::LeaderEpoch;
 use crate::base::offset::{FilePosition, Offset};
 use crate::base::time::TimestampMs;
+use crate::partition::turns::Source;
 use crate::record::BatchError;
 use crate::rt::fs::File;
 
@@ -12,6 +13,7 @@ use crate::rt::fs::File;
 #[derive(Clone, Debug)]
 pub struct Append {
     pub batch: Bytes,
+    pub source: Source,
     /// Produce requests before version 7 must not carry zstd (KIP-110).
     pub zstd_allowed: bool,
 }

@@ -12,8 +12,12 @@ pub(super) trait Source {
     /// The next number, of at most `bytes_max` bytes.
     fn number(&mut self, bytes_max: usize) -> u64;
     fn skip(&mut self, bytes: u64);
+    /// Skips at most `bytes` bytes, no more than are at hand after one step of expansion; says how many. Without any there is a fault.
+    fn skip_some(&mut self, bytes: u64) -> u64;
     /// Bytes taken and skipped since the beginning.
     fn taken(&self) -> u64;
+    /// What was done since the beginning, in bytes of a stream that is expanded; where nothing is expanded, skipping is no work.
+    fn work(&self) -> u64;
     /// Whether every byte was taken. A stream may find a fault when it looks.
     fn is_at_end(&mut self) -> bool;
     /// Notes a fault, unless there was one before.
@@ -36,14 +40,19 @@ pub(super) struct SliceSource<'a> {
     bytes: &'a [u8],
     /// Never beyond the end.
     position: usize,
+    numbers: u64,
     fault: Option<RecordFault>,
 }
+
+/// Work of taking one number of a slice: some 2 ns, in which a codec expands about so many bytes.
+const NUMBER_WORK: u64 = 2;
 
 impl<'a> SliceSource<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             position: 0,
+            numbers: 0,
             fault: None,
         }
     }
@@ -52,6 +61,7 @@ impl<'a> SliceSource<'a> {
 impl Source for SliceSource<'_> {
     #[inline]
     fn number(&mut self, bytes_max: usize) -> u64 {
+        self.numbers += 1;
         let Decoded { value, bytes } = decode_at(self.bytes, self.position, bytes_max);
         if bytes == 0 {
             self.fail(missing_number(self.bytes.len() - self.position, bytes_max));
@@ -69,9 +79,19 @@ impl Source for SliceSource<'_> {
         }
     }
 
+    fn skip_some(&mut self, bytes: u64) -> u64 {
+        self.skip(bytes);
+        bytes
+    }
+
     #[inline]
     fn taken(&self) -> u64 {
         self.position as u64
+    }
+
+    #[inline]
+    fn work(&self) -> u64 {
+        self.numbers * NUMBER_WORK
     }
 
     #[inline]
@@ -186,8 +206,23 @@ impl Source for StreamSource<'_, '_> {
         }
     }
 
+    fn skip_some(&mut self, bytes: u64) -> u64 {
+        let at_hand = |source: &Self| (source.expansion.chunk().len() - source.position) as u64;
+        if at_hand(self) == 0 && !self.next_chunk() {
+            self.fail(RecordFault::Short);
+            return 0;
+        }
+        let skipped = bytes.min(at_hand(self));
+        self.skip(skipped);
+        skipped
+    }
+
     fn taken(&self) -> u64 {
         self.passed + self.position as u64
+    }
+
+    fn work(&self) -> u64 {
+        self.taken()
     }
 
     fn is_at_end(&mut self) -> bool {

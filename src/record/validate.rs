@@ -4,16 +4,18 @@
 //! there, because the batch is stored as it came: offset deltas count from 0 without a gap (Kafka writes a compressed batch anew, and
 //! stores others with the gap), and a record is exactly as long as it says (Kafka does not look in compressed batches).
 
+use crate::base::crc32c::{Crc32c, crc32c};
 use crate::base::ids::LeaderEpoch;
+use crate::base::limits::CHECKSUM_STEP_BYTES;
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 
 use super::batch::BatchView;
 use super::codec::{Decompressor, Expansion};
-use super::error::{BatchError, Invalidity, RecordError, RecordErrors, RecordFault, RecordRefusal};
-use super::header::{Assignment, BatchHeader, Compression, TimestampType};
+use super::error::{BatchError, Corruption, Invalidity, RecordError, RecordErrors, RecordFault, RecordRefusal};
+use super::header::{Assignment, BatchHeader, CHECKED_FROM, Compression, TimestampType};
 use super::source::{SliceSource, Source, StreamSource};
-use super::walk::walk_record;
+use super::walk::{LongRecord, Walk, walk_record};
 
 /// What a topic and a request demand of a batch.
 #[derive(Clone, Debug)]
@@ -81,7 +83,9 @@ pub fn validate(
 
 /// The checks of [`validate`] in steps, for batches that would hold a core for too long.
 pub struct Validation<'a, 'd, 'r> {
-    walk: Walk<'r>,
+    batch: BatchView<'a>,
+    checksum: ChecksumState,
+    walk: RecordWalk<'r>,
     source: RecordSource<'a, 'd>,
 }
 
@@ -91,7 +95,7 @@ enum RecordSource<'a, 'd> {
 }
 
 impl<'a, 'd, 'r> Validation<'a, 'd, 'r> {
-    /// Does all checks that do not look at records.
+    /// Does the checks that come before the checksum.
     ///
     /// # Errors
     /// The first rule of the batch that is broken.
@@ -107,15 +111,24 @@ impl<'a, 'd, 'r> Validation<'a, 'd, 'r> {
             let expansion = Expansion::new(decompressor, compression, batch.record_bytes());
             RecordSource::Compressed(StreamSource::new(expansion))
         };
-        let walk = Walk::new(*batch.header(), rules);
-        Ok(Self { walk, source })
+        Ok(Self {
+            batch: *batch,
+            checksum: ChecksumState::Unknown,
+            walk: RecordWalk::new(*batch.header(), rules),
+            source,
+        })
     }
 
-    /// Goes on, record by record, until about `bytes` more were looked at; `None` when there are more.
+    /// Goes on: with the checksum, as much of it as a step has room for, and then, record by record, until about `bytes` more were
+    /// looked at; `None` when there are more.
     ///
     /// # Errors
-    /// The first record that is malformed; at the end, all records that break a rule of the topic.
+    /// The rules of the batch that come after its checksum; the first record that is malformed; at the end, all records that break a
+    /// rule of the topic.
     pub fn advance(&mut self, bytes: u64) -> Result<Option<Validated>, BatchError> {
+        if !self.checksum.advance(&self.batch)? {
+            return Ok(None);
+        }
         let is_at_end = match &mut self.source {
             RecordSource::Plain(source) => self.walk.advance(source, bytes)?,
             RecordSource::Compressed(source) => self.walk.advance(source, bytes)?,
@@ -128,7 +141,48 @@ impl<'a, 'd, 'r> Validation<'a, 'd, 'r> {
     }
 }
 
-/// All checks that do not look at records.
+/// How far the checksum of a batch is compared.
+enum ChecksumState {
+    Unknown,
+    /// Of so many bytes.
+    Begun(Box<Crc32c>, usize),
+    /// And all rules that follow it hold.
+    Right,
+}
+
+impl ChecksumState {
+    /// Goes on; whether it is right. Once it is, the header can be believed, and is checked.
+    fn advance(&mut self, batch: &BatchView<'_>) -> Result<bool, BatchError> {
+        let checked = batch.bytes().get(CHECKED_FROM..).unwrap_or_default();
+        let computed = match self {
+            Self::Right => return Ok(true),
+            Self::Unknown if checked.len() <= CHECKSUM_STEP_BYTES => crc32c(checked),
+            Self::Unknown => {
+                *self = Self::Begun(Box::default(), 0);
+                return self.advance(batch);
+            }
+            Self::Begun(so_far, taken) => {
+                let rest = checked.get(*taken..).unwrap_or_default();
+                let piece = rest.get(..CHECKSUM_STEP_BYTES).unwrap_or(rest);
+                so_far.update(piece);
+                *taken += piece.len();
+                if *taken < checked.len() {
+                    return Ok(false);
+                }
+                so_far.value()
+            }
+        };
+        let stored = batch.header().crc;
+        if computed != stored {
+            return Err(Corruption::Checksum { stored, computed }.into());
+        }
+        check_believed_header(batch.header())?;
+        *self = Self::Right;
+        Ok(true)
+    }
+}
+
+/// The checks that come before the checksum.
 fn check_header(batch: &BatchView<'_>, rules: &Rules) -> Result<Compression, BatchError> {
     let header = batch.header();
     let Some(compression) = header.attributes.compression() else {
@@ -147,35 +201,39 @@ fn check_header(batch: &BatchView<'_>, rules: &Rules) -> Result<Compression, Bat
         let bytes_max = rules.batch_bytes_max;
         return Err(BatchError::TooLarge { bytes, bytes_max });
     }
-    batch.check_crc()?;
+    Ok(compression)
+}
+
+/// The checks that come after the checksum and do not look at records.
+fn check_believed_header(header: &BatchHeader) -> Result<(), Invalidity> {
     if header.record_count <= 0 || header.last_offset_delta != header.record_count - 1 {
         return Err(Invalidity::Count {
             record_count: header.record_count,
             last_offset_delta: header.last_offset_delta,
-        }
-        .into());
+        });
     }
     if header.attributes.is_control() {
-        return Err(Invalidity::Control.into());
+        return Err(Invalidity::Control);
     }
     if header.has_producer_id() && header.base_sequence.0 < 0 {
         return Err(Invalidity::Sequence {
             producer_id: header.producer_id.0,
             base_sequence: header.base_sequence.0,
-        }
-        .into());
+        });
     }
-    Ok(compression)
+    Ok(())
 }
 
 /// The checks on records, one after another.
-struct Walk<'r> {
+struct RecordWalk<'r> {
     header: BatchHeader,
     rules: &'r Rules,
     /// The batch's.
     timestamp_type: TimestampType,
     /// Number of the next record.
     index: i32,
+    /// That record, when it is long and was begun.
+    begun: Option<LongRecord>,
     /// Earliest and latest timestamp that the topic takes.
     earliest: i64,
     latest: i64,
@@ -185,13 +243,14 @@ struct Walk<'r> {
     is_any_timestamp_refused: bool,
 }
 
-impl<'r> Walk<'r> {
+impl<'r> RecordWalk<'r> {
     fn new(header: BatchHeader, rules: &'r Rules) -> Self {
         Self {
             header,
             rules,
             timestamp_type: header.attributes.timestamp_type(),
             index: 0,
+            begun: None,
             earliest: rules.now.0.saturating_sub(rules.timestamp_before_max_ms),
             latest: rules.now.0.saturating_add(rules.timestamp_after_max_ms),
             max_timestamp: TimestampMs::NONE.0,
@@ -201,18 +260,19 @@ impl<'r> Walk<'r> {
         }
     }
 
-    /// Goes on until so many bytes were taken; whether all were.
+    /// Goes on until so much was done; whether all was.
     fn advance<S: Source>(&mut self, source: &mut S, bytes: u64) -> Result<bool, Invalidity> {
-        let until = source.taken().saturating_add(bytes);
+        let until = source.work().saturating_add(bytes);
         let record_count = self.header.record_count;
         while self.index < record_count {
-            if source.taken() >= until {
+            if source.work() >= until {
                 return Ok(false);
             }
             let index = self.index;
-            self.check_record(source, index)
+            let is_whole = self
+                .check_record(source, index, until)
                 .map_err(|fault| Invalidity::Record { index, fault })?;
-            self.index += 1;
+            self.index += i32::from(is_whole);
         }
         if source.is_at_end() {
             return Ok(true);
@@ -223,9 +283,23 @@ impl<'r> Walk<'r> {
         })
     }
 
+    /// Checks a record, or goes on with it; whether it was gone over to its end.
     #[inline]
-    fn check_record<S: Source>(&mut self, source: &mut S, index: i32) -> Result<(), RecordFault> {
-        let record = walk_record(source)?;
+    fn check_record<S: Source>(&mut self, source: &mut S, index: i32, until: u64) -> Result<bool, RecordFault> {
+        let walk = match self.begun.take() {
+            None => walk_record(source)?,
+            Some(begun) => Walk::Begun(begun),
+        };
+        let record = match walk {
+            Walk::Done(record) => record,
+            Walk::Begun(mut begun) => match begun.advance(source, until)? {
+                Some(record) => record,
+                None => {
+                    self.begun = Some(begun);
+                    return Ok(false);
+                }
+            },
+        };
         if record.offset_delta != index {
             return Err(RecordFault::OffsetDelta);
         }
@@ -244,7 +318,7 @@ impl<'r> Walk<'r> {
             self.is_any_timestamp_refused = true;
             self.errors.push(RecordError { index, reason });
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A producer may send no timestamp, but may not speak for the broker's clock.

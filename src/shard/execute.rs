@@ -4,8 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::base::ids::TopicIdPartition;
+use crate::base::limits::STEP_MAX;
 use crate::base::offset::Offset;
 use crate::partition::Partition;
+use crate::partition::append::{Begun, Preparation};
 use crate::partition::types::{Append, AppendError, Appended, EpochEnd, OffsetFound, Read, ReadError};
 use crate::rt;
 use crate::shard::calls::ReplyTo;
@@ -14,12 +16,34 @@ use crate::shard::{Origin, Shard};
 
 type Appends = Vec<Answer<Result<Appended, AppendError>>>;
 
-/// Appended batches that wait for the disk; when the last of them is there, or lost, the answer leaves. A wait that is given up
-/// never counts: no answer is better than one that says more than is true.
+/// Batches that wait for their checks or for the disk; when the last of them is there, or lost, the answer leaves. A wait that is
+/// given up never counts: no answer is better than one that says more than is true.
 struct PendingAppend {
+    ack_when: AckWhen,
     answers: RefCell<Appends>,
     waiting: Cell<usize>,
     origin: Cell<Option<Origin>>,
+}
+
+impl PendingAppend {
+    fn set(&self, index: usize, result: Result<Appended, AppendError>) {
+        if let Some(answer) = self.answers.borrow_mut().get_mut(index) {
+            answer.result = result;
+        }
+    }
+}
+
+/// What is left to do for one append.
+enum Rest {
+    Prepare(TopicIdPartition, Preparation),
+    /// It stands in the log up to this offset.
+    Sync(Rc<Partition>, Offset),
+}
+
+async fn sync(pending: &PendingAppend, index: usize, partition: Rc<Partition>, end_offset: Offset) {
+    if partition.durable(end_offset).await.is_err() {
+        pending.set(index, Err(AppendError::Offline));
+    }
 }
 
 impl Shard {
@@ -69,57 +93,88 @@ impl Shard {
     }
 
     fn append(self: &Rc<Self>, ack_when: AckWhen, items: Vec<Asked<Append>>, origin: Origin) {
-        let now = rt::time::wall();
+        let (now, began) = (rt::time::wall(), rt::time::now());
+        let mut has_time = true;
         let mut answers: Appends = Vec::with_capacity(items.len());
-        let mut waits = Vec::new();
+        let mut later = Vec::new();
         for Asked {
             tag,
             partition: id,
             what,
         } in items
         {
-            let partition = match self.hosted_or(id, AppendError::NotHosted, AppendError::Offline) {
-                Ok(partition) => partition,
-                Err(error) => {
-                    answers.push(Answer {
-                        tag,
-                        result: Err(error),
-                    });
-                    continue;
+            let hosted = self.hosted_or(id, AppendError::NotHosted, AppendError::Offline);
+            let begun = hosted.map(|partition| {
+                let before = partition.high_watermark();
+                let begun = match has_time {
+                    true => partition.begin_append(what, now),
+                    false => Begun::Preparing(partition.prepare_append(what, now)),
+                };
+                self.advanced(id, &partition, before);
+                (partition, begun)
+            });
+            let index = answers.len();
+            let result = match begun {
+                Err(error) => Err(error),
+                Ok((_, Begun::Preparing(preparation))) => {
+                    later.push((index, Rest::Prepare(id, preparation)));
+                    Err(AppendError::Offline)
+                }
+                Ok((partition, Begun::Done(result))) => {
+                    if let (AckWhen::Durable, Ok(appended)) = (ack_when, &result) {
+                        later.push((index, Rest::Sync(partition, appended.end_offset)));
+                    }
+                    result
                 }
             };
-            let before = partition.high_watermark();
-            let result = partition.append(&what, now);
-            if let (AckWhen::Durable, Ok(appended)) = (ack_when, &result) {
-                waits.push((answers.len(), Rc::clone(&partition), appended.end_offset));
-            }
             answers.push(Answer { tag, result });
-            self.advanced(id, &partition, before);
+            has_time = has_time && rt::time::now().since(began) < STEP_MAX / 2;
         }
-        if waits.is_empty() {
+        if later.is_empty() {
             self.answer(origin, ShardReply::Append(answers));
             return;
         }
         let pending = Rc::new(PendingAppend {
+            ack_when,
             answers: RefCell::new(answers),
-            waiting: Cell::new(waits.len()),
+            waiting: Cell::new(later.len()),
             origin: Cell::new(Some(origin)),
         });
-        for (index, partition, end_offset) in waits {
-            let (shard, pending) = (Rc::clone(self), Rc::clone(&pending));
-            rt::task::spawn(async move {
-                if partition.durable(end_offset).await.is_err()
-                    && let Some(answer) = pending.answers.borrow_mut().get_mut(index)
-                {
-                    answer.result = Err(AppendError::Offline);
+        for (index, rest) in later {
+            rt::task::spawn(Rc::clone(self).finish_append(Rc::clone(&pending), index, rest));
+        }
+    }
+
+    /// Does the rest of one append; after the last of them the request is answered.
+    async fn finish_append(self: Rc<Self>, pending: Rc<PendingAppend>, index: usize, rest: Rest) {
+        match rest {
+            Rest::Prepare(id, preparation) => {
+                let prepared = preparation.run().await;
+                // The partition may have gone meanwhile.
+                let hosted = self.hosted_or(id, AppendError::NotHosted, AppendError::Offline);
+                let appended = hosted.and_then(|partition| {
+                    let before = partition.high_watermark();
+                    let appended = partition.append_prepared(prepared, rt::time::wall());
+                    self.advanced(id, &partition, before);
+                    appended.map(|appended| (partition, appended))
+                });
+                match appended {
+                    Ok((partition, appended)) => {
+                        pending.set(index, Ok(appended));
+                        if pending.ack_when == AckWhen::Durable {
+                            sync(&pending, index, partition, appended.end_offset).await;
+                        }
+                    }
+                    Err(error) => pending.set(index, Err(error)),
                 }
-                pending.waiting.set(pending.waiting.get() - 1);
-                if pending.waiting.get() == 0
-                    && let Some(origin) = pending.origin.take()
-                {
-                    shard.answer(origin, ShardReply::Append(pending.answers.take()));
-                }
-            });
+            }
+            Rest::Sync(partition, end_offset) => sync(&pending, index, partition, end_offset).await,
+        }
+        pending.waiting.set(pending.waiting.get() - 1);
+        if pending.waiting.get() == 0
+            && let Some(origin) = pending.origin.take()
+        {
+            self.answer(origin, ShardReply::Append(pending.answers.take()));
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
 use crate::config::TopicConfig;
 use crate::metadata::{MetadataImage, Topic, TopicChange};
-use crate::partition::{Partition, Workspace};
+use crate::partition::Partition;
 use crate::rt;
 use crate::rt::local::oneshot;
 use crate::shard::Shard;
@@ -159,7 +159,7 @@ impl Shard {
         } = wanted;
         let settings = crate::partition::log_settings(&config);
         let opened = match self.directories.open(&name, id.topic_id, settings).await {
-            Ok(log) => Partition::new(id, log, config, leader_epoch, Workspace::clone(&self.workspace)),
+            Ok(log) => Partition::new(id, log, config, leader_epoch, Rc::clone(&self.workspace)),
             Err(error) => Err(error),
         };
         match opened {

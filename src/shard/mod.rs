@@ -17,6 +17,7 @@ use std::sync::Arc;
 use crate::base::ids::{ProducerId, ShardId, TopicIdPartition};
 use crate::config::Config;
 use crate::metadata::MetadataImage;
+use crate::partition::turns::Source;
 use crate::partition::{Partition, Workspace};
 use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
@@ -70,7 +71,9 @@ pub struct Shard {
     purgatory: RefCell<Purgatory>,
     image: RefCell<Arc<MetadataImage>>,
     directories: Directories,
-    workspace: Workspace,
+    workspace: Rc<Workspace>,
+    /// Connections that this core has accepted.
+    connections: Cell<u64>,
     producer_ids: RefCell<ProducerIds>,
     images: lifecycle::Images,
     controller: RefCell<Option<Rc<MetadataController>>>,
@@ -114,6 +117,16 @@ impl Shard {
                     request,
                 },
             );
+        }
+    }
+
+    /// What batches of a new connection of this core have in common.
+    pub fn new_source(&self) -> Source {
+        let connection = self.connections.get() + 1;
+        self.connections.set(connection);
+        Source {
+            core: self.id,
+            connection,
         }
     }
 

@@ -12,11 +12,12 @@ use crate::shard::{Origin, Shard};
 const OUTBOX_RETRY: Duration = Duration::from_micros(500);
 
 impl Shard {
-    /// Takes messages for as long as the core runs. It awaits nothing but messages.
+    /// Takes messages for as long as the core runs. It awaits nothing but messages, and its next turn.
     pub async fn pump(self: Rc<Self>) {
         loop {
             for (_from, message) in self.endpoint.receive().await {
                 self.take(message);
+                rt::task::yield_if_needed().await;
             }
         }
     }

@@ -11,14 +11,12 @@ use duramen_wire::messages::metadata::MetadataRecord;
 use duramen_wire::messages::voters_record::{Endpoint, KRaftVersionFeature, Voter};
 
 use crate::base::ids::{ShardId, TopicId, TopicPartition};
-use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
 use crate::config::Config;
 use crate::log::Settings;
 use crate::metadata::controller::{self, BrokerError, Registration, Restart};
 use crate::metadata::quorum::{Quorum, QuorumError};
 use crate::metadata::{BrokerEndpoint, MetadataImage, records_of};
 use crate::partition::log_settings;
-use crate::record::Decompressor;
 use crate::rt;
 use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
@@ -111,7 +109,8 @@ impl Shard {
             purgatory: RefCell::new(Purgatory::default()),
             image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
             directories: Directories::new(directories, id, &journal_bytes)?,
-            workspace: Rc::new(RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX))),
+            workspace: Rc::default(),
+            connections: Cell::new(0),
             producer_ids: RefCell::new(ProducerIds::default()),
             images: Images::default(),
             controller: RefCell::new(None),

@@ -33,6 +33,7 @@ mod fetch_epochs;
 mod fetch_wait;
 mod flood;
 mod idempotence;
+mod large_batches;
 mod list_offsets;
 mod metadata;
 mod noise;

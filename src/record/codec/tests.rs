@@ -235,8 +235,7 @@ fn large_workspaces_are_let_go() {
     let mut decompressor = Decompressor::new(16 << 20);
     let output = snap::raw::Encoder::new().compress_vec(&input).unwrap();
     let mut expansion = Expansion::new(&mut decompressor, Compression::Snappy, &output);
-    assert_eq!(expansion.next_chunk(), Ok(true));
-    assert_eq!(expansion.next_chunk(), Ok(false));
+    while expansion.next_chunk() == Ok(true) {}
     drop(expansion);
     assert!(decompressor.held_bytes() < KEPT_BYTES_MAX);
 }

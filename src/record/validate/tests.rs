@@ -1,9 +1,9 @@
 use super::*;
 use crate::base::ids::{ProducerEpoch, ProducerId, Sequence};
 use crate::record::Attributes;
-use crate::record::error::{Corruption, RECORD_ERRORS_MAX};
+use crate::record::error::RECORD_ERRORS_MAX;
 use crate::record::varint::put_varint;
-use crate::record::{BATCH_HEADER_BYTES, BatchBuilder, ProducerStamp, Record, RecordHeader};
+use crate::record::{BATCH_HEADER_BYTES, BatchBuilder, CompressionLevel, ProducerStamp, Record, RecordHeader};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -323,23 +323,121 @@ fn sequence_of_a_producer_may_be_the_last() {
     assert!(check(&builder.build().unwrap(), &rules()).is_ok());
 }
 
+/// How often `advance` goes on with this step, and what it says at last.
+fn in_steps(bytes: &[u8], step: u64) -> (u32, Result<Validated, BatchError>) {
+    let rules = Rules {
+        batch_bytes_max: 1 << 24,
+        ..rules()
+    };
+    let mut decompressor = Decompressor::new(1 << 24);
+    let batch = BatchView::parse(bytes).unwrap();
+    let mut validation = Validation::begin(&batch, &rules, &mut decompressor).unwrap();
+    let mut count = 1;
+    loop {
+        match validation.advance(step).transpose() {
+            Some(outcome) => return (count, outcome),
+            None => count += 1,
+        }
+    }
+}
+
 #[test]
 fn steps_end_between_records() {
     let bytes = batch_of(&[NOW; 10]);
-    let batch = BatchView::parse(&bytes).unwrap();
-    let record_bytes = (batch.record_bytes().len() / 10) as u64;
-    for (step, steps) in [(1, 10), (record_bytes, 10), (record_bytes + 1, 5), (u64::MAX, 1)] {
-        let rules = rules();
-        let mut decompressor = Decompressor::new(0);
-        let mut validation = Validation::begin(&batch, &rules, &mut decompressor).unwrap();
-        let mut count = 1;
-        let validated = loop {
-            match validation.advance(step).unwrap() {
-                Some(validated) => break validated,
-                None => count += 1,
-            }
-        };
-        assert_eq!(count, steps, "{step}");
-        assert_eq!(validated.record_count, 10);
+    // Ten numbers a record, with its two headers.
+    for (step, steps) in [(1, 10), (20, 10), (21, 5), (40, 5), (u64::MAX, 1)] {
+        let (count, validated) = in_steps(&bytes, step);
+        assert_eq!((count, validated.unwrap().record_count), (steps, 10), "{step}");
     }
+}
+
+#[test]
+fn steps_end_between_headers_of_a_record() {
+    let header = RecordHeader { key: b"k", value: None };
+    let with_headers = |headers| {
+        let headers = vec![header; headers];
+        let mut builder = BatchBuilder::new();
+        for _ in 0..2 {
+            let record = Record {
+                headers: &headers,
+                ..Record::new(TimestampMs(NOW), None, None)
+            };
+            builder.append(&record).unwrap();
+        }
+        builder.build().unwrap()
+    };
+    for (headers, steps) in [(0, 1), (10_000, 2), (30_000, 9)] {
+        let bytes = with_headers(headers);
+        let (count, validated) = in_steps(&bytes, 30_000);
+        assert_eq!((count, validated.unwrap().record_count), (steps, 2), "{headers}");
+        assert!(in_steps(&bytes, u64::MAX).1.is_ok());
+    }
+    // A header without key among the last of the second record, and a record that ends elsewhere than it says.
+    let bytes = with_headers(30_000);
+    let last_key = bytes.len() - 3;
+    let key_gone = with_bytes(&bytes, |bytes| bytes[last_key] = 1);
+    let longer = with_bytes(&bytes, |bytes| bytes.extend_from_slice(&[2, b'k', 1]));
+    for (bytes, fault) in [(key_gone, RecordFault::HeaderKey), (longer, RecordFault::Trailing)] {
+        let expected = Err(Invalidity::Record { index: 1, fault }.into());
+        assert_eq!(in_steps(&bytes, 30_000).1, expected);
+    }
+}
+
+#[test]
+fn steps_end_within_a_value() {
+    for compression in [
+        Compression::None,
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::Lz4,
+        Compression::Snappy,
+    ] {
+        let mut builder = BatchBuilder::new().compression(compression, CompressionLevel::Default);
+        let value = vec![7; 5 << 20];
+        builder
+            .append(&Record::new(TimestampMs(NOW), Some(&value), Some(&value)))
+            .unwrap();
+        let bytes = builder.build().unwrap();
+        let (count, validated) = in_steps(&bytes, 128 * 1024);
+        assert_eq!(validated.unwrap().record_count, 1);
+        // What is not expanded takes a step for each part of the checksum.
+        let steps = if compression == Compression::None {
+            10..12
+        } else {
+            75..90
+        };
+        assert!(steps.contains(&count), "{compression:?}: {count}");
+        assert!(in_steps(&bytes, u64::MAX).1.is_ok());
+        let long = with_bytes(&bytes, |bytes| bytes.truncate(bytes.len() - 1));
+        assert!(
+            matches!(in_steps(&long, 128 * 1024).1, Err(BatchError::Invalid(_))),
+            "{compression:?}"
+        );
+    }
+}
+
+/// The batch with its records changed, and length and checksum right.
+fn with_bytes(batch: &[u8], change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = batch.to_vec();
+    change(&mut bytes);
+    let header = BatchHeader::decode(&bytes).unwrap();
+    let sealed = header.seal(&bytes[BATCH_HEADER_BYTES..]).unwrap();
+    bytes[..BATCH_HEADER_BYTES].copy_from_slice(&sealed);
+    bytes
+}
+
+#[test]
+fn long_checksums_are_computed_in_steps() {
+    let mut builder = BatchBuilder::new();
+    let value = vec![7; 3 << 20];
+    builder
+        .append(&Record::new(TimestampMs(NOW), None, Some(&value)))
+        .unwrap();
+    let mut bytes = builder.build().unwrap().to_vec();
+    let (count, validated) = in_steps(&bytes, u64::MAX);
+    assert_eq!((count, validated.unwrap().record_count), (4, 1));
+    *bytes.last_mut().unwrap() ^= 1;
+    let (count, refused) = in_steps(&bytes, u64::MAX);
+    assert_eq!(count, 4);
+    assert!(matches!(refused, Err(BatchError::Corrupt(Corruption::Checksum { .. }))));
 }

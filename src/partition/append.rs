@@ -1,0 +1,170 @@
+//! Appends: a brief batch is checked and appended at once, a long one is prepared in steps first.
+//!
+//! A long batch is one whose checks, or whose compression, may hold the core for longer than a step. Its [`Preparation`] owns all that it
+//! needs, so that nothing of the partition is held meanwhile; the core that runs it comes back with [`Partition::append_prepared`].
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, CHECKSUM_STEP_BYTES, VALIDATION_STEP_BYTES};
+use crate::base::time::TimestampMs;
+use crate::log::Origin;
+use crate::partition::Partition;
+use crate::partition::turns::Turn;
+use crate::partition::types::{Append, AppendError, Appended};
+use crate::partition::workspace::Workspace;
+use crate::record::{
+    BatchError, BatchHeader, BatchView, Compression, Decompressor, Rules, TimestampType, Validated, Validation,
+};
+use crate::storage::NewBatch;
+
+/// Records of a batch that are checked at once, each taking some 10 ns.
+const RECORDS_AT_ONCE_MAX: i32 = 8192;
+
+/// Bytes of a compressed batch that is tried in one step: most of them do not expand to more than a step.
+const COMPRESSED_BYTES_AT_ONCE_MAX: u64 = VALIDATION_STEP_BYTES / 4;
+
+/// How an append begins.
+pub enum Begun {
+    Done(Result<Appended, AppendError>),
+    /// It takes longer: run it, and come back with the outcome.
+    Preparing(Preparation),
+}
+
+/// A batch on its way through checks that take steps.
+pub struct Preparation {
+    batch: Bytes,
+    rules: Rules,
+    turn: Turn,
+    workspace: Rc<Workspace>,
+}
+
+/// A batch that passed them, or did not. Until it is dropped, nothing of its source is appended after it.
+pub struct Prepared {
+    outcome: Result<(Bytes, Validated), BatchError>,
+    _turn: Turn,
+}
+
+impl Partition {
+    /// Checks a producer's batch and appends it, at once where that takes no longer than a step. It is in the page cache and readable
+    /// then; see [`durable`](Self::durable).
+    pub fn begin_append(&self, what: Append, now: TimestampMs) -> Begun {
+        if self.turns.is_free(what.source)
+            && let Some(done) = self.append_at_once(&what, now).transpose()
+        {
+            return Begun::Done(done);
+        }
+        Begun::Preparing(self.prepare_append(what, now))
+    }
+
+    /// As [`begin_append`](Self::begin_append) for a core that has no time now.
+    pub fn prepare_append(&self, what: Append, now: TimestampMs) -> Preparation {
+        Preparation {
+            rules: self.rules(now, what.zstd_allowed),
+            batch: what.batch,
+            turn: self.turns.take(what.source),
+            workspace: Rc::clone(&self.workspace),
+        }
+    }
+
+    /// Appends a batch that was prepared.
+    ///
+    /// # Errors
+    /// The batch breaks a rule, or the log takes no more.
+    pub fn append_prepared(&self, prepared: Prepared, now: TimestampMs) -> Result<Appended, AppendError> {
+        let (bytes, validated) = prepared.outcome?;
+        let view = BatchView::parse_only(&bytes)?;
+        // The time of the append is this one, so that times in the log do not go back.
+        let max_timestamp = match validated.timestamp_type {
+            TimestampType::LogAppendTime => now,
+            TimestampType::CreateTime => validated.max_timestamp,
+        };
+        let validated = Validated {
+            max_timestamp,
+            ..validated
+        };
+        self.append_validated(&view, &validated, now)
+    }
+
+    /// `None` for a batch that takes longer.
+    fn append_at_once(&self, what: &Append, now: TimestampMs) -> Result<Option<Appended>, AppendError> {
+        let view = BatchView::parse_only(&what.batch)?;
+        if !is_brief(view.header()) {
+            return Ok(None);
+        }
+        let rules = self.rules(now, what.zstd_allowed);
+        let mut decompressor = self.workspace.decompressor.borrow_mut();
+        let mut validation = Validation::begin(&view, &rules, &mut decompressor)?;
+        match validation.advance(VALIDATION_STEP_BYTES)? {
+            Some(validated) => self.append_validated(&view, &validated, now).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn append_validated(
+        &self,
+        view: &BatchView<'_>,
+        validated: &Validated,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
+        if view.header().attributes.is_transactional() {
+            return Err(AppendError::Transactional);
+        }
+        let batch = NewBatch::validated(view, validated);
+        let outcomes = self
+            .log
+            .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
+            .map_err(|_| AppendError::Offline)?;
+        // With one replica, what is appended is committed.
+        self.high_watermark.set(self.log.log_end_offset());
+        let outcome = outcomes.into_iter().next().ok_or(AppendError::Offline)?;
+        let appended = outcome?;
+        self.trace("append");
+        let log_append_time = match validated.timestamp_type {
+            TimestampType::LogAppendTime => appended.max_timestamp,
+            TimestampType::CreateTime => TimestampMs::NONE,
+        };
+        Ok(Appended {
+            base_offset: appended.base_offset,
+            end_offset: appended.last_offset.next(),
+            log_append_time,
+            log_start_offset: self.log.log_start_offset(),
+        })
+    }
+}
+
+/// Whether the checks of a batch take no longer than a step, as far as its header tells.
+fn is_brief(header: &BatchHeader) -> bool {
+    let bytes = header.batch_bytes();
+    match header.attributes.compression() {
+        Some(Compression::None) => bytes <= CHECKSUM_STEP_BYTES && header.record_count <= RECORDS_AT_ONCE_MAX,
+        Some(_) => bytes as u64 <= COMPRESSED_BYTES_AT_ONCE_MAX,
+        // It is refused at once.
+        None => true,
+    }
+}
+
+impl Preparation {
+    /// Waits for its turn and does the checks, in steps.
+    pub async fn run(self) -> Prepared {
+        self.turn.reached().await;
+        let outcome = self.check().await;
+        Prepared {
+            outcome,
+            _turn: self.turn,
+        }
+    }
+
+    async fn check(&self) -> Result<(Bytes, Validated), BatchError> {
+        let _place = self.workspace.enter().await;
+        let view = BatchView::parse_only(&self.batch)?;
+        let mut decompressor = Decompressor::new(BATCH_EXPANDED_BYTES_MAX);
+        let mut validation = Validation::begin(&view, &self.rules, &mut decompressor)?;
+        let validated = self
+            .workspace
+            .in_steps("check a batch", || validation.advance(VALIDATION_STEP_BYTES))
+            .await?;
+        Ok((self.batch.clone(), validated))
+    }
+}

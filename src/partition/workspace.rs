@@ -1,0 +1,96 @@
+//! What the partitions of a core share to look into batches, and how large batches take turns with it.
+
+use std::cell::{Cell, RefCell};
+
+use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX};
+use crate::record::{BatchError, Decompressor};
+use crate::rt;
+use crate::rt::local::Event;
+
+/// See the module. One a core, shared by `Rc`.
+pub struct Workspace {
+    /// For batches that are looked at in one step.
+    pub(super) decompressor: RefCell<Decompressor>,
+    /// Batches that may be looked at in steps at one time; each has a decompressor of its own.
+    in_steps: Places,
+    /// A turn of the core has one step for them all, so that others do not wait for more than one.
+    stepping: Places,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self {
+            decompressor: RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX)),
+            in_steps: Places::new(BATCHES_IN_STEPS_MAX),
+            stepping: Places::new(1),
+        }
+    }
+}
+
+impl Workspace {
+    /// Waits for a place among the batches that are looked at in steps.
+    pub(super) async fn enter(&self) -> Place<'_> {
+        self.in_steps.enter().await
+    }
+
+    /// Calls `advance` until it gives a value or fails; other tasks of the core have their turn between two calls.
+    pub(super) async fn in_steps<T>(
+        &self,
+        part: &'static str,
+        mut advance: impl FnMut() -> Result<Option<T>, BatchError>,
+    ) -> Result<T, BatchError> {
+        loop {
+            let stepping = self.stepping.enter().await;
+            rt::task::begin_part(part);
+            let began = rt::time::now();
+            let outcome = advance().transpose();
+            if rt::time::now().since(began) > STEP_MAX / 4 {
+                rt::task::yield_now().await;
+            } else {
+                rt::task::yield_if_needed().await;
+            }
+            drop(stepping);
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+        }
+    }
+}
+
+/// A number of places, taken one by one.
+struct Places {
+    free: Cell<usize>,
+    changed: Event,
+}
+
+/// A place that is taken until it is dropped.
+pub(super) struct Place<'a> {
+    places: &'a Places,
+}
+
+impl Places {
+    fn new(free: usize) -> Self {
+        Self {
+            free: Cell::new(free),
+            changed: Event::new(),
+        }
+    }
+
+    async fn enter(&self) -> Place<'_> {
+        loop {
+            let changed = self.changed.listen();
+            if let Some(left) = self.free.get().checked_sub(1) {
+                self.free.set(left);
+                return Place { places: self };
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.places.free.set(self.places.free.get() + 1);
+        self.places.changed.notify();
+    }
+}
