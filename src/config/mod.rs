@@ -26,7 +26,7 @@ pub use error::{ConfigError, Origin, TopicConfigError};
 pub use listener::{Endpoint, Listener};
 pub use property::{Effect, Kind, Property, Rule, Update};
 pub use source::{File, Inputs, Setting, Settings};
-pub use topic::{Cleanup, Compression, TimestampType, TopicConfig};
+pub use topic::{Cleanup, Compression, Durability, TimestampType, TopicConfig};
 
 /// All that a start needs to know.
 #[derive(Clone, Debug)]

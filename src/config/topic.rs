@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::error::TopicConfigError;
 use super::property::Property;
 use super::source::Settings;
-use super::table::{Unit, broker_property, synonyms, topic_properties, topic_property};
+use super::table::{Unit, broker_property, is_tiered, synonyms, topic_properties, topic_property};
 use super::value::{Value, Values};
 
 /// Who stamps records.
@@ -27,6 +27,15 @@ pub enum Compression {
     Snappy,
     Lz4,
     Zstd,
+}
+
+/// When an acks=all append is answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Its records are on the disk.
+    Disk,
+    /// They are in the page cache: a crash of the machine loses them.
+    Memory,
 }
 
 /// What happens to old records; both may be on, and neither too.
@@ -56,6 +65,7 @@ pub struct TopicConfig {
     /// Of one partition; -1 without limit.
     pub retention_bytes: i64,
     pub delete_retention_ms: i64,
+    pub durability: Durability,
     pub compaction_lag_min_ms: i64,
     pub compaction_lag_max_ms: i64,
     pub dirty_ratio_min: f64,
@@ -93,6 +103,37 @@ impl TopicConfig {
         Ok(config)
     }
 
+    /// [`effective`](Self::effective) for settings that somebody gives now: `given` are the keys of them that are new or changed.
+    ///
+    /// # Errors
+    ///
+    /// As of [`effective`](Self::effective), and for keys without meaning here that would promise something.
+    pub fn accept<'a>(
+        settings: &Settings,
+        overrides: &BTreeMap<String, String>,
+        given: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Self, TopicConfigError> {
+        let config = Self::effective(settings, overrides)?;
+        for name in given {
+            let Some(property) = topic_property(name).filter(|_| is_tiered(name)) else {
+                continue;
+            };
+            let parsed = |text: &str| property.parse(text).ok();
+            let value = overrides.get(name);
+            if value.and_then(|value| parsed(value)) != property.default.and_then(parsed) {
+                return Err(TopicConfigError::Value {
+                    name: name.clone(),
+                    value: value.cloned().unwrap_or_default(),
+                    allowed: format!(
+                        "{}, its default: there is no tiered storage",
+                        property.default.unwrap_or_default()
+                    ),
+                });
+            }
+        }
+        Ok(config)
+    }
+
     fn from_values(values: &Values) -> Self {
         let segment_bytes = match values.whole_or_null("internal.segment.bytes") {
             Some(bytes) => u32::try_from(bytes).unwrap_or(0),
@@ -120,6 +161,10 @@ impl TopicConfig {
             retention_ms: values.whole("retention.ms"),
             retention_bytes: values.whole("retention.bytes"),
             delete_retention_ms: values.whole("delete.retention.ms"),
+            durability: match values.text("durability") {
+                Some("memory") => Durability::Memory,
+                _ => Durability::Disk,
+            },
             compaction_lag_min_ms: values.whole("min.compaction.lag.ms"),
             compaction_lag_max_ms: values.whole("max.compaction.lag.ms"),
             dirty_ratio_min: values.double("min.cleanable.dirty.ratio"),

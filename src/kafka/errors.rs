@@ -3,7 +3,7 @@
 //! Source: `org.apache.kafka.common.protocol.Errors`.
 
 use crate::log::producers::ProducerError;
-use crate::metadata::controller::{AlterConfigError, CreateTopicError, DeleteTopicError};
+use crate::metadata::controller::{AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError};
 use crate::partition::types::{AppendError, DeleteRecordsError, ReadError};
 use crate::record::BatchError;
 
@@ -220,6 +220,22 @@ pub fn create_topic_error(error: &CreateTopicError) -> Refusal {
         CreateTopicError::ReplicationFactor | CreateTopicError::Place { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
         CreateTopicError::AssignmentAndFactor | CreateTopicError::AssignmentAndCount => ErrorCode::INVALID_REQUEST,
         CreateTopicError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+    };
+    Refusal::with(code, error)
+}
+
+/// How a topic that gets no more partitions is answered (Kafka: `ReplicationControlManager.createPartitions`).
+#[must_use]
+pub fn create_partitions_error(error: &CreatePartitionsError) -> Refusal {
+    let code = match error {
+        CreatePartitionsError::NamedTwice => ErrorCode::INVALID_REQUEST,
+        CreatePartitionsError::UnknownTopic => return Refusal::of(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        CreatePartitionsError::AlreadySo(_) | CreatePartitionsError::Fewer { .. } => ErrorCode::INVALID_PARTITIONS,
+        CreatePartitionsError::TooMany => ErrorCode::POLICY_VIOLATION,
+        CreatePartitionsError::AssignmentCount { .. } | CreatePartitionsError::Assignment(_) => {
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT
+        }
+        CreatePartitionsError::Place { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
     };
     Refusal::with(code, error)
 }

@@ -69,8 +69,16 @@ pub const SERVED: &[Served] = &[
         handler: handlers::describe_configs::handle,
     },
     Served {
+        key: ApiKey::AlterConfigs,
+        handler: handlers::alter_configs::handle,
+    },
+    Served {
         key: ApiKey::DescribeLogDirs,
         handler: handlers::describe_log_dirs::handle,
+    },
+    Served {
+        key: ApiKey::CreatePartitions,
+        handler: handlers::create_partitions::handle,
     },
     Served {
         key: ApiKey::IncrementalAlterConfigs,

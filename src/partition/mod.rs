@@ -144,16 +144,33 @@ pub fn log_settings(config: &TopicConfig) -> Settings {
     Settings {
         segment_bytes_max: config.segment_bytes,
         segment_ms_max: config.segment_ms,
-        segment_jitter_ms: drawn_up_to(config.segment_jitter_ms),
+        // Less than all of the age, or every batch would begin a segment (`LogConfig.randomSegmentJitter`).
+        segment_jitter_ms: drawn_below(config.segment_jitter_ms.min(config.segment_ms)),
         index_bytes_max: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
     }
 }
 
-/// A random number in `[0, most]`.
-fn drawn_up_to(most: i64) -> i64 {
-    match u64::try_from(most) {
-        Ok(most) if most > 0 => i64::try_from(rt::random::u64() % (most + 1)).unwrap_or(0),
-        Ok(_) | Err(_) => 0,
+/// A random number in `[0, bound)`; 0 when there is none.
+fn drawn_below(bound: i64) -> i64 {
+    let drawn = u64::try_from(bound)
+        .ok()
+        .and_then(|bound| rt::random::u64().checked_rem(bound));
+    drawn.and_then(|drawn| i64::try_from(drawn).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+#[cfg(not(feature = "sim"))]
+mod tests {
+    use super::drawn_below;
+
+    #[test]
+    fn jitter_stays_below_its_bound() {
+        for bound in [i64::MIN, -1, 0, 1] {
+            assert_eq!(drawn_below(bound), 0, "{bound}");
+        }
+        let drawn: Vec<i64> = (0..200).map(|_| drawn_below(3)).collect();
+        assert!((0..3).all(|value| drawn.contains(&value)) && drawn.iter().all(|value| *value < 3));
+        assert!(drawn_below(i64::MAX) >= 0);
     }
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use duramen_wire::messages::create_partitions_request::CreatePartitionsTopic;
 use duramen_wire::messages::create_topics_request::CreatableTopic;
 use duramen_wire::messages::delete_topics_request::DeleteTopicState;
 use duramen_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
@@ -17,8 +18,8 @@ use duramen_wire::messages::metadata::MetadataRecord;
 use crate::base::ids::TopicId;
 use crate::metadata::MetadataImage;
 use crate::metadata::controller::{
-    self, AlterConfigError, CreateTopicError, CreatedTopic, Decision, DeleteTopicError, DeletedTopic, NewTopic,
-    NewTopicDefaults,
+    self, AlterConfigError, CreatePartitionsError, CreateTopicError, CreatedTopic, Decision, DeleteTopicError,
+    DeletedTopic, NewTopic, NewTopicDefaults, Unnamed,
 };
 use crate::rt;
 use crate::rt::local::{Sender, Turn, oneshot};
@@ -36,8 +37,13 @@ pub enum ControllerRequest {
     DeleteTopics {
         topics: Vec<DeleteTopicState>,
     },
+    CreatePartitions {
+        topics: Vec<CreatePartitionsTopic>,
+        mode: ChangeMode,
+    },
     AlterConfigs {
         resources: Vec<AlterConfigsResource>,
+        unnamed: Unnamed,
         mode: ChangeMode,
     },
     AllocateProducerIds,
@@ -63,6 +69,7 @@ pub struct ControllerOffline;
 pub enum ControllerReply {
     Created(Result<Vec<Result<CreatedTopic, CreateTopicError>>, ControllerOffline>),
     Deleted(Result<Vec<Result<DeletedTopic, DeleteTopicError>>, ControllerOffline>),
+    CreatedPartitions(Result<Vec<Result<(), CreatePartitionsError>>, ControllerOffline>),
     Altered(Result<Vec<Result<(), AlterConfigError>>, ControllerOffline>),
     ProducerIds(Result<Range<i64>, ControllerOffline>),
     AutoCreated,
@@ -161,8 +168,19 @@ impl Shard {
                 self.carry_out(controller, controller::delete_topics(&image, &topics))
                     .await,
             ),
-            ControllerRequest::AlterConfigs { resources, mode } => {
-                let decision = controller::alter_configs(&image, &resources, &self.config.settings);
+            ControllerRequest::CreatePartitions { topics, mode } => {
+                let decision = controller::create_partitions(&image, &topics);
+                if mode == ChangeMode::ValidateOnly {
+                    return ControllerReply::CreatedPartitions(Ok(decision.response));
+                }
+                ControllerReply::CreatedPartitions(self.carry_out(controller, decision).await)
+            }
+            ControllerRequest::AlterConfigs {
+                resources,
+                unnamed,
+                mode,
+            } => {
+                let decision = controller::alter_configs(&image, &resources, unnamed, &self.config.settings);
                 if mode == ChangeMode::ValidateOnly {
                     return ControllerReply::Altered(Ok(decision.response));
                 }

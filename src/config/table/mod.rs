@@ -87,6 +87,25 @@ static BROKER: &[&[Property]] = &[
     operation::BROKER,
 ];
 
+/// Keys of a topic that Kafka does not have.
+#[cfg(test)]
+const OWN_TOPIC_KEYS: [&str; 1] = ["durability"];
+
+/// Keys that Kafka has for storage in other places, which does not exist here.
+const TIERED_TOPIC_KEYS: [&str; 5] = [
+    "local.retention.bytes",
+    "local.retention.ms",
+    "remote.log.copy.disable",
+    "remote.log.delete.on.disable",
+    "remote.storage.enable",
+];
+
+/// Whether a topic key speaks of tiered storage.
+#[must_use]
+pub fn is_tiered(topic_key: &str) -> bool {
+    TIERED_TOPIC_KEYS.contains(&topic_key)
+}
+
 /// All keys of a broker, by subject.
 pub fn broker_properties() -> impl Iterator<Item = &'static Property> {
     BROKER.iter().copied().flatten()
@@ -119,7 +138,8 @@ mod tests {
         // Counted from `KafkaConfig.configDef` (360 keys) and `LogConfig.configDefCopy` (34); three keys more exist only as dynamic ones.
         let own = own::BROKER.len();
         assert_eq!(broker_properties().count() - own, 360 + 3);
-        assert_eq!(topic_properties().count(), 34);
+        assert_eq!(topic_properties().count() - OWN_TOPIC_KEYS.len(), 34);
+        assert!(OWN_TOPIC_KEYS.iter().all(|name| topic_property(name).is_some()));
     }
 
     #[test]

@@ -140,8 +140,8 @@ mod tests {
             .filter(|property| synonyms(property.name).is_empty())
             .count();
         assert_eq!(
-            alone, 6,
-            "replica throttles, remote storage and internal.segment.bytes have no broker key"
+            alone, 7,
+            "durability, replica throttles, remote storage and internal.segment.bytes have no broker key"
         );
     }
 

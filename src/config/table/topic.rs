@@ -17,6 +17,8 @@ properties! {
         "level when the broker compresses with zstd";
     "delete.retention.ms", Long, "86400000", AtLeast(0), Topic, Later:
         "how long tombstones outlive compaction";
+    "durability", Text, "disk", OneOf(&["disk", "memory"]), Topic, Later:
+        "disk: acks=all is answered when records are on the disk; memory: when they are in the page cache, which a crash of the machine loses";
     "file.delete.delay.ms", Long, "60000", AtLeast(0), Topic, Used:
         "time between the removal of a segment from its log and that of its files";
     "flush.messages", Long, "9223372036854775807", AtLeast(1), Topic, Later:

@@ -8,6 +8,7 @@ use duramen_wire::messages::incremental_alter_configs_response::{
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal, alter_config_error};
 use crate::kafka::gather::Gather;
+use crate::metadata::controller::Unnamed;
 use crate::shard::CONTROLLER;
 use crate::shard::controller::{ChangeMode, ControllerReply, ControllerRequest};
 use crate::shard::message::{ShardReply, ShardRequest};
@@ -34,6 +35,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     };
     let asked = ControllerRequest::AlterConfigs {
         resources: request.resources,
+        unnamed: Unnamed::Stay,
         mode,
     };
     let asked = [(CONTROLLER, ShardRequest::Controller(asked))];

@@ -1,6 +1,8 @@
 //! One file an API: decode, look up, ask the cores, map errors, answer.
 
+pub mod alter_configs;
 pub mod api_versions;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;

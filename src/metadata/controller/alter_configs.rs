@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs of topics (KIP-339). Kafka: `ConfigurationControlManager.incrementalAlterConfigs`.
+//! IncrementalAlterConfigs (KIP-339) and AlterConfigs of topics. Kafka: `ConfigurationControlManager`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,21 +35,34 @@ pub enum AlterConfigError {
     Config(#[from] TopicConfigError),
 }
 
+/// What an alteration makes of the settings that it does not name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unnamed {
+    /// They stay (IncrementalAlterConfigs).
+    Stay,
+    /// They go back to their defaults (AlterConfigs).
+    Go,
+}
+
 /// Decides on each resource by itself: its changes are made all or none.
 pub fn alter_configs(
     image: &MetadataImage,
     resources: &[AlterConfigsResource],
+    unnamed: Unnamed,
     settings: &Settings,
 ) -> Decision<Vec<Result<(), AlterConfigError>>> {
+    let mut count = BTreeMap::new();
+    for resource in resources {
+        *count
+            .entry((resource.resource_type, &resource.resource_name))
+            .or_insert(0_u32) += 1;
+    }
     let mut records = Vec::new();
     let response = resources.iter().map(|resource| {
-        let named = resources.iter().filter(|other| {
-            other.resource_type == resource.resource_type && other.resource_name == resource.resource_name
-        });
-        if named.count() > 1 {
+        if count.get(&(resource.resource_type, &resource.resource_name)) != Some(&1) {
             return Err(AlterConfigError::ResourceTwice);
         }
-        records.extend(alter_topic(image, resource, settings)?);
+        records.extend(alter_topic(image, resource, unnamed, settings)?);
         Ok(())
     });
     let response = response.collect();
@@ -59,6 +72,7 @@ pub fn alter_configs(
 fn alter_topic(
     image: &MetadataImage,
     resource: &AlterConfigsResource,
+    unnamed: Unnamed,
     settings: &Settings,
 ) -> Result<Vec<MetadataRecord>, AlterConfigError> {
     let name = &resource.resource_name;
@@ -69,7 +83,10 @@ fn alter_topic(
         return Err(AlterConfigError::UnknownTopic(name.clone()));
     }
     let current = image.topic_config(name);
-    let mut next = current.clone();
+    let mut next = match unnamed {
+        Unnamed::Stay => current.clone(),
+        Unnamed::Go => BTreeMap::new(),
+    };
     let mut keys = BTreeSet::new();
     for change in &resource.configs {
         if !keys.insert(&change.name) {
@@ -77,7 +94,9 @@ fn alter_topic(
         }
         apply(&mut next, change)?;
     }
-    TopicConfig::effective(settings, &next)?;
+    let is_set = |(key, value): &(&String, &String)| current.get(*key) != Some(*value);
+    let given = next.iter().filter(is_set).map(|(key, _)| key);
+    TopicConfig::accept(settings, &next, given)?;
     let record = |key: &str, value: Option<&String>| {
         MetadataRecord::from(ConfigRecord {
             resource_type: TOPIC_RESOURCE,
@@ -86,7 +105,7 @@ fn alter_topic(
             value: value.cloned(),
         })
     };
-    let set = next.iter().filter(|(key, value)| current.get(*key) != Some(value));
+    let set = next.iter().filter(is_set);
     let set = set.map(|(key, value)| record(key, Some(value)));
     let removed = current
         .keys()

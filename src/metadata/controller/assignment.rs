@@ -73,7 +73,11 @@ pub(super) fn assigned_partitions(
     Ok(partitions.into_values().collect())
 }
 
-fn check_replicas(image: &MetadataImage, ids: &[i32], others: usize) -> Result<Vec<NodeId>, AssignmentError> {
+pub(super) fn check_replicas(
+    image: &MetadataImage,
+    ids: &[i32],
+    others: usize,
+) -> Result<Vec<NodeId>, AssignmentError> {
     if ids.is_empty() {
         return Err(AssignmentError::NoReplica);
     }

@@ -210,7 +210,7 @@ fn check_config(
         config.insert(entry.name.clone(), value);
     }
     if !config.is_empty() {
-        TopicConfig::effective(defaults.settings, &config)?;
+        TopicConfig::accept(defaults.settings, &config, config.keys())?;
     }
     Ok(config)
 }
@@ -244,13 +244,16 @@ fn place_partitions(
         replication_factor,
         reason,
     })?;
-    Ok(placed
-        .into_iter()
-        .map(|replicas| {
-            let isr = serving(image, &replicas);
-            (replicas, isr)
-        })
-        .collect())
+    Ok(with_isr(image, placed))
+}
+
+/// New partitions with those of their replicas that can lead.
+pub(super) fn with_isr(image: &MetadataImage, placed: Vec<Vec<NodeId>>) -> Partitions {
+    let partition = |replicas: Vec<NodeId>| {
+        let isr = serving(image, &replicas);
+        (replicas, isr)
+    };
+    placed.into_iter().map(partition).collect()
 }
 
 /// Those of the replicas that can lead.
@@ -286,10 +289,21 @@ fn records_of(
             value: Some(value.clone()),
         })
     }));
-    for (partition_id, (replicas, isr)) in (0..).zip(partitions) {
+    records.extend(partition_records(image, topic.id, 0, partitions));
+    records
+}
+
+/// The records of new partitions, numbered from `first` on.
+pub(super) fn partition_records(
+    image: &MetadataImage,
+    topic_id: TopicId,
+    first: i32,
+    partitions: Partitions,
+) -> impl Iterator<Item = MetadataRecord> {
+    (first..).zip(partitions).map(move |(partition_id, (replicas, isr))| {
         let record = PartitionRecord {
             partition_id,
-            topic_id: topic.id.0,
+            topic_id: topic_id.0,
             leader: isr.first().map_or(-1, |leader| leader.0),
             directories: replicas.iter().map(|replica| directory_of(image, *replica)).collect(),
             replicas: replicas.iter().map(|replica| replica.0).collect(),
@@ -298,9 +312,8 @@ fn records_of(
             partition_epoch: 0,
             ..PartitionRecord::default()
         };
-        records.push(record.into());
-    }
-    records
+        record.into()
+    })
 }
 
 /// The directory of a broker that has only one; a broker with several says later which it took.

@@ -6,6 +6,7 @@
 mod alter_configs;
 mod assignment;
 mod broker;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod place;
@@ -14,11 +15,12 @@ mod topic_name;
 
 use duramen_wire::messages::metadata::MetadataRecord;
 
-pub use alter_configs::{AlterConfigError, alter_configs};
+pub use alter_configs::{AlterConfigError, Unnamed, alter_configs};
 pub use assignment::AssignmentError;
 pub use broker::{
     BrokerError, FEATURES, Feature, Registration, Restart, bootstrap, check_features, lead_partitions, register_broker,
 };
+pub use create_partitions::{CreatePartitionsError, create_partitions};
 pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, NewTopicDefaults, create_topics};
 pub use delete_topics::{DeleteTopicError, DeletedTopic, delete_topics};
 pub use place::PlaceError;

@@ -1,5 +1,6 @@
 //! What the metadata log of a real Apache Kafka says, and what the embedded controller decides.
 
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod image;
