@@ -1,0 +1,266 @@
+//! The price of durability.
+//!
+//! Each round appends one small batch to each of P logs and waits until all of them are durable. Told is the time from the first wait to the last
+//! answer: how long the appends themselves take does not depend on the way they become durable, and stands in a column of its own.
+//! Ways: the journal, a sync of each partition's segment, and the device alone (one O_DIRECT write with RWF_DSYNC of as many bytes,
+//! into a file that was written before). The ways take turns in every round, so that they meet the same machine.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use duramen::base::ids::{LeaderEpoch, NodeId, ShardId, TopicId, TopicPartition};
+use duramen::base::offset::{FilePosition, Offset};
+use duramen::base::time::TimestampMs;
+use duramen::log::{Origin, Settings};
+use duramen::record::{BatchBuilder, BatchView, Record};
+use duramen::rt::fs::{AlignedBuffer, BLOCK_BYTES, DirectFile, File, Open};
+use duramen::rt::{cores, task, time};
+use duramen::storage::{Journal, Log, LogDirectory, NewBatch};
+use hdrhistogram::Histogram;
+
+type Error = Box<dyn std::error::Error>;
+
+#[derive(clap::Args, Clone)]
+pub struct Arguments {
+    /// An empty directory on the disk that is measured; it is made, and left.
+    #[arg(long, default_value = "./duramen-bench-data")]
+    directory: PathBuf,
+    /// Partitions that are appended to in each round.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 100, 1000])]
+    partitions: Vec<i32>,
+    /// Bytes of the record in each batch.
+    #[arg(long, default_value_t = 200)]
+    record_bytes: usize,
+    /// Rounds of each way.
+    #[arg(long, default_value_t = 500)]
+    rounds: u32,
+    /// Bytes of the journal.
+    #[arg(long, default_value_t = 128 << 20)]
+    journal_bytes: u64,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Error> {
+    let plans = cores::plan(1, None)?;
+    let handles = cores::run(&plans, move |_| {
+        let arguments = arguments.clone();
+        // Errors of this program are told, not handled.
+        async move { measure(&arguments).await.map_err(|error| error.to_string()) }
+    })?;
+    for handle in handles {
+        handle.join()?;
+    }
+    Ok(())
+}
+
+/// Times of one way.
+struct Times {
+    durable: Histogram<u64>,
+    appends: Histogram<u64>,
+}
+
+impl Times {
+    fn new() -> Result<Self, Error> {
+        Ok(Self {
+            durable: Histogram::new(3)?,
+            appends: Histogram::new(3)?,
+        })
+    }
+
+    fn line(&self, way: &str, partitions: i32, bytes: usize) {
+        let at = |quantile| self.durable.value_at_quantile(quantile);
+        println!(
+            "{way:<10}{partitions:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{bytes:>14}",
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            self.durable.max(),
+            self.appends.value_at_quantile(0.5),
+        );
+    }
+}
+
+async fn measure(arguments: &Arguments) -> Result<(), Error> {
+    println!(
+        "one core, batches of one record of {} bytes, {} rounds; microseconds until all partitions of a round are durable",
+        arguments.record_bytes, arguments.rounds
+    );
+    println!(
+        "{:<10}{:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{:>14}",
+        "way", "partitions", "p50", "p99", "p99.9", "max", "appends p50", "bytes a round"
+    );
+    for partitions in &arguments.partitions {
+        compare(arguments, *partitions).await?;
+    }
+    Ok(())
+}
+
+/// All ways for one number of partitions, in turns.
+async fn compare(arguments: &Arguments, partitions: i32) -> Result<(), Error> {
+    let path = arguments.directory.join(format!("{partitions}-partitions"));
+    let directory = LogDirectory::open(&path, NodeId(1), None)?;
+    let journal = Journal::open(&directory, ShardId(0), arguments.journal_bytes)?;
+    let journal = journal.ok_or("the file system has no O_DIRECT: there is no journal to measure")?;
+    let with_journal = open_logs(&directory, "journal", partitions, Some(&journal)).await?;
+    let with_sync = open_logs(&directory, "sync", partitions, None).await?;
+    let batch = batch(arguments.record_bytes)?;
+    // The first round makes the journal's files; they are waited for, as a broker that has run for a while has them.
+    round(&with_journal, &batch).await?;
+    time::sleep(Duration::from_millis(500)).await;
+    let bytes = group_bytes(&journal, &with_journal, &batch).await?;
+    let raw = RawFile::new(&path, bytes).await?;
+    let (mut journaled, mut synced, mut device) = (Times::new()?, Times::new()?, Times::new()?);
+    // Syncs of a thousand partitions take long: fewer rounds tell as much.
+    let every = 1 + partitions / 100;
+    for index in 0..arguments.rounds {
+        round_into(&with_journal, &batch, &mut journaled).await?;
+        raw.write_into(index, &mut device).await?;
+        if index % every.unsigned_abs() == 0 {
+            round_into(&with_sync, &batch, &mut synced).await?;
+        }
+    }
+    device.line("device", partitions, bytes);
+    journaled.line("journal", partitions, bytes);
+    synced.line("fdatasync", partitions, bytes);
+    let statistics = journal.statistics();
+    if statistics.overflows > 0 {
+        println!("  the journal was full {} times", statistics.overflows);
+    }
+    Ok(())
+}
+
+/// Bytes that the journal writes in one round.
+async fn group_bytes(journal: &Journal, logs: &[Log], batch: &[u8]) -> Result<usize, Error> {
+    let before = journal.statistics().bytes_written;
+    round(logs, batch).await?;
+    let bytes = usize::try_from(journal.statistics().bytes_written - before)?;
+    Ok(bytes.max(BLOCK_BYTES))
+}
+
+async fn open_logs(
+    directory: &LogDirectory,
+    name: &str,
+    partitions: i32,
+    journal: Option<&Journal>,
+) -> Result<Vec<Log>, Error> {
+    let mut logs = Vec::new();
+    for partition in 0..partitions {
+        let partition = TopicPartition {
+            topic: Arc::from(name),
+            partition,
+        };
+        let topic_id = TopicId([u8::try_from(name.len())?; 16]);
+        directory.create_partition(&partition, topic_id)?;
+        let request = directory.open_request(&partition, Settings::default(), time::wall());
+        let (log, _) = Log::open(directory.health(), request).await?;
+        if let Some(journal) = journal {
+            log.use_journal(journal.clone(), topic_id);
+        }
+        logs.push(log);
+    }
+    Ok(logs)
+}
+
+fn batch(record_bytes: usize) -> Result<Vec<u8>, Error> {
+    let mut builder = BatchBuilder::new();
+    let value = vec![b'x'; record_bytes];
+    builder.append(&Record::new(TimestampMs(1), None, Some(&value)))?;
+    Ok(builder.build()?.to_vec())
+}
+
+async fn round_into(logs: &[Log], batch: &[u8], times: &mut Times) -> Result<(), Error> {
+    let (appends, durable) = round(logs, batch).await?;
+    times.appends.record(micros(appends))?;
+    times.durable.record(micros(durable))?;
+    Ok(())
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Appends to every log, then waits for all; the time of each.
+async fn round(logs: &[Log], batch: &[u8]) -> Result<(Duration, Duration), Error> {
+    let began = time::now();
+    let mut ends = Vec::with_capacity(logs.len());
+    for log in logs {
+        ends.push(append(log, batch)?);
+    }
+    let appended = time::now();
+    let (waiting, done) = (
+        Rc::new(std::cell::Cell::new(logs.len())),
+        Rc::new(duramen::rt::local::Event::new()),
+    );
+    let failed = Rc::new(std::cell::Cell::new(false));
+    for (log, end) in logs.iter().zip(ends) {
+        let (log, waiting, done, failed) = (log.clone(), Rc::clone(&waiting), Rc::clone(&done), Rc::clone(&failed));
+        task::spawn(async move {
+            if log.make_durable(end).await.is_err() {
+                failed.set(true);
+            }
+            waiting.set(waiting.get() - 1);
+            if waiting.get() == 0 {
+                done.notify();
+            }
+        });
+    }
+    while waiting.get() > 0 {
+        let done = done.listen();
+        done.await;
+    }
+    if failed.get() {
+        return Err("the disk failed".into());
+    }
+    Ok((appended.since(began), time::now().since(appended)))
+}
+
+fn append(log: &Log, batch: &[u8]) -> Result<Offset, Error> {
+    let view = BatchView::parse_only(batch)?;
+    let outcomes = log.append(
+        &[NewBatch::as_it_is(&view)],
+        Origin::Client,
+        LeaderEpoch(0),
+        time::wall(),
+    )?;
+    for outcome in outcomes {
+        outcome?;
+    }
+    Ok(log.log_end_offset())
+}
+
+/// A file that was written once, and is written again past the page cache.
+struct RawFile {
+    file: DirectFile,
+    bytes: usize,
+    places: u32,
+}
+
+impl RawFile {
+    async fn new(directory: &Path, bytes: usize) -> Result<Self, Error> {
+        let places = u32::try_from((64 << 20) / bytes)?.clamp(8, 512);
+        let path = directory.join("device");
+        let file = File::open(&path, Open::Create)?;
+        let zeroes = vec![0; bytes];
+        for place in 0..places {
+            file.write_at(FilePosition(u64::from(place) * u64::try_from(bytes)?), &[&zeroes])?;
+            task::yield_now().await;
+        }
+        file.sync_data().await?;
+        file.evict()?;
+        let file = DirectFile::open(&path)?;
+        Ok(Self { file, bytes, places })
+    }
+
+    async fn write_into(&self, index: u32, times: &mut Times) -> Result<(), Error> {
+        let mut buffer = AlignedBuffer::new(self.bytes);
+        buffer.fill(7);
+        let place = u64::from(index % self.places) * u64::try_from(self.bytes)?;
+        let began = time::now();
+        let (written, _) = self.file.write_durable(FilePosition(place), buffer, self.bytes).await;
+        written?;
+        times.durable.record(micros(time::now().since(began)))?;
+        times.appends.record(0)?;
+        Ok(())
+    }
+}
