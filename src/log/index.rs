@@ -48,6 +48,38 @@ impl OffsetEntry {
     }
 }
 
+/// The last entry of an offset index that lies below `limit`, and how many entries there are up to it. Behind them may stand anything: what
+/// was not synced when the machine stopped.
+#[must_use]
+pub fn last_offset_entry_below(bytes: &[u8], base_offset: Offset, limit: Offset) -> (Option<OffsetEntry>, u32) {
+    let (mut last, mut count) = (None, 0);
+    for entry in bytes.as_chunks::<8>().0 {
+        let entry = OffsetEntry::decode(entry, base_offset);
+        let grows =
+            last.is_none_or(|last: OffsetEntry| entry.last_offset > last.last_offset && entry.position > last.position);
+        if !grows || entry.position == FilePosition::ZERO || entry.last_offset >= limit {
+            break;
+        }
+        (last, count) = (Some(entry), count + 1);
+    }
+    (last, count)
+}
+
+/// As [`last_offset_entry_below`], of a time index.
+#[must_use]
+pub fn last_time_entry_below(bytes: &[u8], base_offset: Offset, limit: Offset) -> (Option<TimeEntry>, u32) {
+    let (mut last, mut count) = (None, 0);
+    for entry in bytes.as_chunks::<12>().0 {
+        let entry = TimeEntry::decode(entry, base_offset);
+        let grows = last.is_none_or(|last: TimeEntry| entry.timestamp > last.timestamp && entry.offset > last.offset);
+        if !grows || entry.offset < base_offset || entry.offset >= limit {
+            break;
+        }
+        (last, count) = (Some(entry), count + 1);
+    }
+    (last, count)
+}
+
 /// One entry of the time index: every record up to `offset` has a timestamp of at most `timestamp`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimeEntry {

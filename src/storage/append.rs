@@ -121,7 +121,7 @@ impl Log {
                 }
                 group.parts.push((batch.header_for(appending), batch.records));
                 state.apply(appending);
-                self.inner.durability.note_change();
+                self.inner.durability.note_appended(appending.batch.bytes);
                 let (offset_entry, time_entry) = (appending.offset_entry, appending.time_entry);
                 files
                     .active

@@ -13,22 +13,51 @@ use crate::log::names::{LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
 use crate::rt::fs::{self, File, Open};
 
 impl Log {
-    /// Puts everything that is written, and everything derived from it (indexes of closed segments, producer snapshots, leader epochs),
-    /// on the disk; returns the recovery point: recovery need not look at what lies below.
+    /// Puts everything that is written, and everything derived from it (indexes, producers, leader epochs), on the disk; returns the recovery
+    /// point, the end of the log at the call: recovery need not look at what lies below.
     ///
     /// # Errors
     /// [`StorageError::Offline`].
     pub async fn checkpoint(&self) -> Result<Offset, StorageError> {
+        let _turn = self.inner.durability.checkpointing.enter().await;
+        let (derived, recovery_point) = {
+            let state = self.inner.state.borrow();
+            let mut files = self.inner.files.borrow_mut();
+            (self.write_derived(&mut files, &state)?, state.log_end_offset())
+        };
+        let bytes = self.inner.durability.bytes_appended.get();
+        self.settle(recovery_point, derived).await?;
+        self.inner.durability.bytes_at_recovery_point.set(bytes);
+        Ok(recovery_point)
+    }
+
+    /// Puts the segments that were rolled on the disk, with all that is derived of them: the recovery point is where the active one begins.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub(super) async fn checkpoint_rolled(&self) -> Result<(), StorageError> {
+        let _turn = self.inner.durability.checkpointing.enter().await;
+        let active = self.inner.files.borrow().active.base_offset;
+        // Another has done it, and may have gone further.
+        if self.inner.files.borrow().closing.is_empty() {
+            return Ok(());
+        }
+        self.settle(active, Vec::new()).await
+    }
+
+    /// Syncs what lies below `recovery_point`, what is derived from that and the files in `derived`, and notes the recovery point.
+    async fn settle(&self, recovery_point: Offset, derived: Vec<File>) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
-        let _turn = durability.checkpointing.enter().await;
         // Segments that are rolled from here on are not covered by this sync, and stay on the list.
         let closing = self.inner.files.borrow().closing.clone();
-        let recovery_point = self.log_end_offset();
         self.sync_through(recovery_point).await?;
         for segment in &closing {
             for file in &segment.derived {
                 self.sync(file, segment.base_offset).await?;
             }
+        }
+        for file in &derived {
+            self.sync(file, recovery_point).await?;
         }
         let epoch_changes = durability.epoch_changes.get();
         if epoch_changes > durability.epoch_changes_written.get() {
@@ -37,14 +66,19 @@ impl Log {
             durability.epoch_changes_written.set(epoch_changes);
         }
         self.sync_names().await?;
-        if !closing.is_empty() {
-            let text = encode_offsets([(self.partition(), recovery_point)]);
-            self.replace_own_file(RECOVERY_POINTS, &text).await?;
-        }
+        let text = encode_offsets([(self.partition(), recovery_point)]);
+        self.replace_own_file(RECOVERY_POINTS, &text).await?;
         let is_done = |base_offset| closing.iter().any(|done| done.base_offset == base_offset);
         let mut files = self.inner.files.borrow_mut();
         files.closing.retain(|segment| !is_done(segment.base_offset));
-        Ok(recovery_point)
+        Ok(())
+    }
+
+    /// Bytes that a recovery would have to look at: those appended since the recovery point.
+    #[must_use]
+    pub fn bytes_to_recover(&self) -> u64 {
+        let durability = &self.inner.durability;
+        durability.bytes_appended.get() - durability.bytes_at_recovery_point.get()
     }
 
     /// Gives a file in the partition's directory new content, unless the partition is deleted meanwhile.

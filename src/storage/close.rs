@@ -36,19 +36,39 @@ impl Log {
         let log = self.clone();
         task::spawn_background(async move {
             // An error has taken the directory offline; those who append will hear of it.
-            if log.checkpoint().await.is_ok() {
+            if log.checkpoint_rolled().await.is_ok() {
                 log.remove_old_snapshots();
             }
         });
         Ok(())
     }
 
+    /// Writes what is derived of the active segment so far: both indexes, and the producers at the end of the log; returns the files. Nothing
+    /// is written for a log whose directory has another name by now.
+    pub(super) fn write_derived(&self, files: &mut Files, state: &LogState) -> Result<Vec<File>, StorageError> {
+        let durability = &self.inner.durability;
+        if durability.is_retired() {
+            return Ok(Vec::new());
+        }
+        let mut derived = self.write_indexes(files)?;
+        derived.push(self.write_snapshot(&files.directory, state, state.log_end_offset())?);
+        durability.note_new_names();
+        Ok(derived)
+    }
+
     /// Gives the active segment's time index its closing entry and writes both indexes; returns their files.
     fn finish_indexes(&self, files: &mut Files, state: &LogState) -> Result<Vec<File>, StorageError> {
+        files
+            .active
+            .push_entries(None, state.closing_time_entry(), &self.inner.health)?;
+        self.write_indexes(files)
+    }
+
+    /// Writes what both indexes of the active segment have gathered; returns their files.
+    fn write_indexes(&self, files: &mut Files) -> Result<Vec<File>, StorageError> {
         let health = &self.inner.health;
         let directory = files.directory.clone();
         let active = &mut files.active;
-        active.push_entries(None, state.closing_time_entry(), health)?;
         active.offset_index.flush(health)?;
         active.time_index.flush(health)?;
         let opened = [active.offset_index.opened(), active.time_index.opened()];
@@ -72,7 +92,7 @@ impl Log {
     }
 
     /// Removes producer snapshots but the newest; one that cannot be removed stays, and harms nobody.
-    fn remove_old_snapshots(&self) {
+    pub fn remove_old_snapshots(&self) {
         let directory = self.path();
         let Ok(entries) = fs::list(&directory) else { return };
         let snapshots: Vec<_> = entries
@@ -98,20 +118,8 @@ impl Log {
         if self.inner.durability.is_settled() {
             return Ok(end);
         }
-        let derived = {
-            let state = self.inner.state.borrow();
-            let mut files = self.inner.files.borrow_mut();
-            let mut derived = self.finish_indexes(&mut files, &state)?;
-            derived.push(self.write_snapshot(&files.directory, &state, end)?);
-            derived
-        };
-        self.inner.durability.note_new_names();
+        self.finish_indexes(&mut self.inner.files.borrow_mut(), &self.inner.state.borrow())?;
         self.inner.durability.note_new_epoch();
-        for file in &derived {
-            let directory = self.path();
-            let synced = file.sync_data().await;
-            synced.map_err(|error| self.inner.health.fail("sync", &directory, &error))?;
-        }
         let recovery_point = self.checkpoint().await?;
         self.release_files();
         if recovery_point == self.log_end_offset() {

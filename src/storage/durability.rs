@@ -71,6 +71,10 @@ pub(super) struct Durability {
     filling: Cell<u64>,
     syncing: Gate,
     pub(super) checkpointing: Gate,
+    /// Bytes of batches that were appended, and that a walk of recovery has met.
+    pub(super) bytes_appended: Cell<u64>,
+    /// `bytes_appended` at the recovery point.
+    pub(super) bytes_at_recovery_point: Cell<u64>,
     /// The front of the log is being removed.
     pub(super) trimming: Gate,
     /// How often files were made in the directory, and how many of these times their names were synced since.
@@ -96,6 +100,8 @@ impl Durability {
             has_joined: Cell::new(false),
             filling: Cell::new(0),
             syncing: Gate::default(),
+            bytes_appended: Cell::new(0),
+            bytes_at_recovery_point: Cell::new(0),
             checkpointing: Gate::default(),
             trimming: Gate::default(),
             name_changes: Cell::new(0),
@@ -114,6 +120,12 @@ impl Durability {
     pub(super) fn note_new_epoch(&self) {
         self.note_change();
         self.epoch_changes.set(self.epoch_changes.get() + 1);
+    }
+
+    /// Batches were appended.
+    pub(super) fn note_appended(&self, bytes: u32) {
+        self.settled.set(false);
+        self.bytes_appended.set(self.bytes_appended.get() + u64::from(bytes));
     }
 
     /// A batch was appended, or something else that a clean stop must write down.

@@ -43,6 +43,13 @@ impl<const N: usize> IndexFile<N> {
         })
     }
 
+    /// Removes what stands behind the entries that are known.
+    pub(super) fn cut(&mut self, health: &Health) -> Result<(), StorageError> {
+        let length = u64::from(self.written) * N as u64;
+        let cut = self.opened().and_then(|file| file.truncate(length));
+        cut.map_err(|error| health.fail("truncate", &self.path, &error))
+    }
+
     /// Adds an entry; it may reach the file later.
     pub(super) fn push(&mut self, entry: [u8; N], health: &Health) -> Result<(), StorageError> {
         self.pending.extend_from_slice(&entry);

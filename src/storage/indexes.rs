@@ -4,10 +4,13 @@ use std::path::Path;
 
 use super::error::StorageError;
 use crate::base::offset::{FilePosition, Offset};
-use crate::log::index::{IndexState, OffsetEntry, TimeEntry, judge_offset_index, judge_time_index};
+use crate::log::index::{
+    IndexState, OffsetEntry, TimeEntry, judge_offset_index, judge_time_index, last_offset_entry_below,
+    last_time_entry_below,
+};
 use crate::log::names::{FileKind, file_name};
 use crate::log::recovery::rebuild::IndexCounts;
-use crate::rt::fs::{File, Open};
+use crate::rt::fs::{self, File, Open};
 
 /// What the index files of a segment tell.
 pub(super) struct Indexes {
@@ -43,6 +46,35 @@ impl Indexes {
                 offset: offset_index.as_ref().map_or(0, LastEntry::count),
                 time: time_index.as_ref().map_or(0, LastEntry::count),
             },
+        })
+    }
+}
+
+impl Indexes {
+    /// What the indexes tell of the part of a segment below `limit`, which was synced with them.
+    pub(super) fn read_below(directory: &Path, base_offset: Offset, limit: Offset) -> Result<Self, StorageError> {
+        let read = |kind| {
+            let path = directory.join(file_name(base_offset, kind));
+            match fs::read(&path) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(StorageError::failed("read", &path)(error)),
+            }
+        };
+        let (offset_index, time_index) = (read(FileKind::OffsetIndex)?, read(FileKind::TimeIndex)?);
+        let state = |index: &Option<Vec<u8>>| index.as_ref().map_or(IndexState::Missing, |_| IndexState::Sound);
+        let (offset_state, time_state) = (state(&offset_index), state(&time_index));
+        let (offset_bytes, time_bytes) = (offset_index.unwrap_or_default(), time_index.unwrap_or_default());
+        let (last_offset_entry, offset) = last_offset_entry_below(&offset_bytes, base_offset, limit);
+        // A timestamp of a batch that the walk will meet again is told by the walk.
+        let told = last_offset_entry.map_or(base_offset, |entry| entry.last_offset.next());
+        let (last_time_entry, time) = last_time_entry_below(&time_bytes, base_offset, told);
+        Ok(Self {
+            offset_state,
+            time_state,
+            last_offset_entry,
+            last_time_entry,
+            counts: IndexCounts { offset, time },
         })
     }
 }

@@ -109,6 +109,8 @@ pub(super) struct Opening<'a> {
     pub(super) active: ActiveSegment,
     pub(super) active_counts: IndexCounts,
     pub(super) log_end_offset: Offset,
+    /// Bytes of batches that were walked over.
+    pub(super) bytes_walked: u64,
 }
 
 impl<'a> Opening<'a> {
@@ -155,6 +157,7 @@ impl<'a> Opening<'a> {
             active: ActiveSegment::new(request.now),
             active_counts: IndexCounts::default(),
             log_end_offset: Offset::ZERO,
+            bytes_walked: 0,
             request: OpenRequest {
                 recovery_point,
                 log_start_offset,
@@ -240,6 +243,9 @@ impl<'a> Opening<'a> {
         let health = self.health.clone();
         let was_clean = self.request.shutdown == Shutdown::Clean && self.report == Report::default();
         let log = Log::new(self.request.partition, health, self.request.settings, state, files);
+        if self.request.shutdown == Shutdown::Unclean {
+            log.inner.durability.bytes_appended.set(self.bytes_walked);
+        }
         if was_clean && !self.segments.is_empty() {
             log.inner.durability.note_settled();
         } else {

@@ -6,18 +6,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::checkpoint::replace_file;
-use super::error::{Health, StorageError};
+use super::error::StorageError;
 use super::index::IndexFile;
 use super::indexes::Indexes;
 use super::open::{Cut, Opening, Shutdown};
 use super::walk::{Walk, first_batch};
 use crate::base::offset::Offset;
 use crate::log::epochs::{EpochStart, LeaderEpochs};
+use crate::log::index::OffsetEntry;
 use crate::log::names::{FileKind, file_name};
 use crate::log::producers::Producers;
 use crate::log::recovery::rebuild::{IndexCounts, Rebuild};
-use crate::log::recovery::{Role, SegmentCheck, SegmentFacts, Synced, Verdict, WalkEnd, check_for, verdict_for};
+use crate::log::recovery::{
+    Extent, Role, SegmentCheck, SegmentFacts, Synced, Verdict, WalkEnd, check_for, verdict_for,
+};
 use crate::log::{Batch, Segment};
+use crate::record::{BATCH_HEADER_BYTES, BatchHeader};
 use crate::rt::fs::{self, File, Open};
 
 impl Opening<'_> {
@@ -40,10 +44,13 @@ impl Opening<'_> {
         length: u64,
         next_base: Option<Offset>,
     ) -> Result<bool, StorageError> {
-        let indexes = Indexes::read(&self.request.path, base_offset, length)?;
+        let extent = self.extent(base_offset, next_base);
+        let indexes = match extent {
+            Extent::Front => Indexes::read_below(&self.request.path, base_offset, self.request.recovery_point)?,
+            Extent::Nothing | Extent::Wholly => Indexes::read(&self.request.path, base_offset, length)?,
+        };
         let facts = SegmentFacts {
-            // At a recovery point that is the end of a segment, its indexes may not be on the disk: it may have been rolled after.
-            synced: next_base.map_or(self.synced(Offset(i64::MAX)), |next| self.synced(next)),
+            synced: extent,
             role: next_base.map_or(Role::Active, |_| Role::Closed),
             epochs: self.epochs_known,
             offset_index: indexes.offset_state,
@@ -79,6 +86,18 @@ impl Opening<'_> {
         self.log_end_offset = next_base.unwrap_or(base_offset);
     }
 
+    /// How much of a segment was on the disk, with its indexes, when the broker stopped.
+    fn extent(&self, base_offset: Offset, next_base: Option<Offset>) -> Extent {
+        let recovery_point = self.request.recovery_point;
+        match self.request.shutdown {
+            Shutdown::Clean => Extent::Wholly,
+            // At a recovery point that is the end of a segment, it may have been rolled after: its indexes lack their last entry.
+            Shutdown::Unclean if next_base.is_some_and(|next| next < recovery_point) => Extent::Wholly,
+            Shutdown::Unclean if base_offset < recovery_point => Extent::Front,
+            Shutdown::Unclean => Extent::Nothing,
+        }
+    }
+
     /// Whether the record at `offset` was on the disk when the broker stopped.
     fn synced(&self, offset: Offset) -> Synced {
         match self.request.shutdown {
@@ -103,6 +122,7 @@ impl Opening<'_> {
             self.request.now,
             self.request.settings.index_interval_bytes,
         );
+        let tail_of = tail_of.filter(|indexes| is_right_about(indexes.last_offset_entry, &file));
         let is_resumed = tail_of.is_some();
         if let Some(indexes) = tail_of {
             rebuild = rebuild.resume(indexes.last_offset_entry, indexes.last_time_entry, indexes.counts);
@@ -110,6 +130,7 @@ impl Opening<'_> {
                 rebuild.note_first_batch(&first);
             }
         }
+        let began = rebuild.position();
         let walk = Walk {
             file: &file,
             length,
@@ -120,8 +141,9 @@ impl Opening<'_> {
             .run(&mut rebuild, |batch| replay(batch, epochs, producers, replay_from))
             .await
             .map_err(failed)?;
+        self.bytes_walked += rebuild.position().0 - began.0;
         self.judge(end, &rebuild, &file, &path, length).await?;
-        if !is_resumed {
+        if !is_resumed || self.request.shutdown == Shutdown::Unclean {
             // What survived a crash may be in the page cache alone, and what is kept here counts as durable.
             let synced = file.sync_data().await;
             synced.map_err(|error| self.health.fail("sync", &path, &error))?;
@@ -208,16 +230,10 @@ impl Opening<'_> {
         let (offset_bytes, time_bytes) = rebuild.index_files();
         if is_resumed {
             let counts = self.counts_before(&rebuild, offset_bytes, time_bytes);
-            append_entries(
-                IndexFile::<8>::new(path(FileKind::OffsetIndex), counts.offset),
-                offset_bytes,
-                self.health,
-            )?;
-            append_entries(
-                IndexFile::<12>::new(path(FileKind::TimeIndex), counts.time),
-                time_bytes,
-                self.health,
-            )?;
+            let offset_index = IndexFile::<8>::new(path(FileKind::OffsetIndex), counts.offset);
+            self.append_entries(offset_index, offset_bytes).await?;
+            let time_index = IndexFile::<12>::new(path(FileKind::TimeIndex), counts.time);
+            self.append_entries(time_index, time_bytes).await?;
         } else {
             self.report.segments_walked += 1;
             for (kind, bytes) in [(FileKind::OffsetIndex, offset_bytes), (FileKind::TimeIndex, time_bytes)] {
@@ -232,6 +248,30 @@ impl Opening<'_> {
         };
         self.log_end_offset = rebuild.next_offset();
         self.recovered.push(rebuild.segment());
+        Ok(())
+    }
+
+    /// Adds what a walk over the tail of a segment has found to its index. After a crash, what stood there is not to be trusted.
+    async fn append_entries<const N: usize>(
+        &self,
+        mut index: IndexFile<N>,
+        entries: &[u8],
+    ) -> Result<(), StorageError> {
+        let was_unclean = self.request.shutdown == Shutdown::Unclean;
+        if was_unclean {
+            index.cut(self.health)?;
+        }
+        for entry in entries.as_chunks::<N>().0 {
+            index.push(*entry, self.health)?;
+        }
+        index.flush(self.health)?;
+        if was_unclean {
+            let synced = match index.opened() {
+                Ok(file) => file.sync_data().await,
+                Err(error) => Err(error),
+            };
+            synced.map_err(|error| self.health.fail("sync", &self.request.path, &error))?;
+        }
         Ok(())
     }
 
@@ -298,15 +338,10 @@ async fn replace_if_different(path: PathBuf, content: &[u8]) -> io::Result<()> {
     }
 }
 
-fn append_entries<const N: usize>(
-    mut index: IndexFile<N>,
-    entries: &[u8],
-    health: &Health,
-) -> Result<(), StorageError> {
-    for entry in entries.chunks_exact(N) {
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(entry);
-        index.push(bytes, health)?;
-    }
-    index.flush(health)
+/// Whether a batch that ends at this offset stands at this position.
+fn is_right_about(entry: Option<OffsetEntry>, file: &File) -> bool {
+    let Some(entry) = entry else { return true };
+    let mut header = [0; BATCH_HEADER_BYTES];
+    let read = file.read_at(entry.position, &mut header);
+    read.is_ok() && BatchHeader::decode(&header).is_ok_and(|header| header.last_offset() == entry.last_offset)
 }

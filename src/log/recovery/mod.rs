@@ -1,11 +1,15 @@
 //! What to do with what a start finds: two decision tables, as data.
 //!
-//! **Before a segment is looked into** ([`check_for`]). "Synced" means that all of it lies below the recovery point, or that the last
-//! stop was clean.
+//! **Before a segment is looked into** ([`check_for`]). "Synced" says how much of it lies below the recovery point; all of it, when the last
+//! stop was clean. Of a segment whose front is synced, only that much of its indexes is asked about and used.
 //!
 //! | synced | role   | epochs | offset index | time index | check    |
 //! |--------|--------|--------|--------------|------------|----------|
-//! | partly | any    | any    | any          | any        | walk all |
+//! | nothing| any    | any    | any          | any        | walk all |
+//! | front  | any    | lost   | any          | any        | walk all |
+//! | front  | any    | known  | not sound    | any        | walk all |
+//! | front  | any    | known  | sound        | not sound  | walk all |
+//! | front  | any    | known  | sound        | sound      | walk tail|
 //! | wholly | any    | lost   | any          | any        | walk all |
 //! | wholly | any    | known  | not sound    | any        | walk all |
 //! | wholly | any    | known  | sound        | not sound  | walk all |
@@ -30,7 +34,16 @@ pub mod rebuild;
 
 use super::index::IndexState;
 
-/// Whether a segment, or the batch in question, was on the disk when the broker stopped.
+/// How much of a segment was on the disk, with its indexes, when the broker stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    Nothing,
+    /// The recovery point lies in it, or at its end.
+    Front,
+    Wholly,
+}
+
+/// Whether the batch in question was on the disk when the broker stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Synced {
     Wholly,
@@ -54,7 +67,7 @@ pub enum Epochs {
 /// What is known of a segment before its batches are looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SegmentFacts {
-    pub synced: Synced,
+    pub synced: Extent,
     pub role: Role,
     pub epochs: Epochs,
     pub offset_index: IndexState,
@@ -74,7 +87,7 @@ pub enum SegmentCheck {
 
 /// One row: what it asks for, `None` being anything, and what follows.
 struct SegmentRow {
-    synced: Option<Synced>,
+    synced: Option<Extent>,
     role: Option<Role>,
     epochs: Option<Epochs>,
     offset_index_is_sound: Option<bool>,
@@ -108,31 +121,57 @@ const ANY: SegmentRow = SegmentRow {
 };
 
 /// The first table of the module's description.
-const SEGMENT_ROWS: [SegmentRow; 6] = [
+const SEGMENT_ROWS: [SegmentRow; 10] = [
     SegmentRow {
-        synced: Some(Synced::Partly),
+        synced: Some(Extent::Nothing),
         ..ANY
     },
     SegmentRow {
-        synced: Some(Synced::Wholly),
+        synced: Some(Extent::Front),
         epochs: Some(Epochs::Lost),
         ..ANY
     },
     SegmentRow {
-        synced: Some(Synced::Wholly),
+        synced: Some(Extent::Front),
         epochs: Some(Epochs::Known),
         offset_index_is_sound: Some(false),
         ..ANY
     },
     SegmentRow {
-        synced: Some(Synced::Wholly),
+        synced: Some(Extent::Front),
         epochs: Some(Epochs::Known),
         offset_index_is_sound: Some(true),
         time_index_is_sound: Some(false),
         ..ANY
     },
     SegmentRow {
-        synced: Some(Synced::Wholly),
+        synced: Some(Extent::Front),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(true),
+        time_index_is_sound: Some(true),
+        check: SegmentCheck::WalkTail,
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Extent::Wholly),
+        epochs: Some(Epochs::Lost),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Extent::Wholly),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(false),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Extent::Wholly),
+        epochs: Some(Epochs::Known),
+        offset_index_is_sound: Some(true),
+        time_index_is_sound: Some(false),
+        ..ANY
+    },
+    SegmentRow {
+        synced: Some(Extent::Wholly),
         role: Some(Role::Closed),
         epochs: Some(Epochs::Known),
         offset_index_is_sound: Some(true),
@@ -140,7 +179,7 @@ const SEGMENT_ROWS: [SegmentRow; 6] = [
         check: SegmentCheck::Trust,
     },
     SegmentRow {
-        synced: Some(Synced::Wholly),
+        synced: Some(Extent::Wholly),
         role: Some(Role::Active),
         epochs: Some(Epochs::Known),
         offset_index_is_sound: Some(true),
@@ -211,7 +250,7 @@ mod tests {
     fn all_facts() -> Vec<SegmentFacts> {
         let states = [IndexState::Missing, IndexState::Torn, IndexState::Sound];
         let mut all = Vec::new();
-        for synced in [Synced::Wholly, Synced::Partly] {
+        for synced in [Extent::Nothing, Extent::Front, Extent::Wholly] {
             for role in [Role::Closed, Role::Active] {
                 for epochs in [Epochs::Known, Epochs::Lost] {
                     for offset_index in states {
@@ -234,7 +273,7 @@ mod tests {
     #[test]
     fn the_segment_table_is_total_and_unambiguous() {
         let all = all_facts();
-        assert_eq!(all.len(), 2 * 2 * 2 * 3 * 3);
+        assert_eq!(all.len(), 3 * 2 * 2 * 3 * 3);
         for facts in &all {
             let rows = SEGMENT_ROWS.iter().filter(|row| row.matches(facts)).count();
             assert_eq!(rows, 1, "{facts:?}");
@@ -248,8 +287,9 @@ mod tests {
     fn only_what_is_synced_and_indexed_is_trusted() {
         for facts in all_facts() {
             let is_sound = facts.offset_index == IndexState::Sound && facts.time_index == IndexState::Sound;
-            let may_trust = facts.synced == Synced::Wholly && facts.epochs == Epochs::Known && is_sound;
-            assert_eq!(check_for(&facts) != SegmentCheck::WalkAll, may_trust, "{facts:?}");
+            let may_use = facts.synced != Extent::Nothing && facts.epochs == Epochs::Known && is_sound;
+            assert_eq!(check_for(&facts) != SegmentCheck::WalkAll, may_use, "{facts:?}");
+            assert!(check_for(&facts) != SegmentCheck::Trust || facts.synced == Extent::Wholly);
         }
     }
 
