@@ -61,6 +61,11 @@ pub const BATCHES_IN_STEPS_MAX: usize = 8;
 
 /// Bytes of a batch whose checksum is computed in one step.
 pub const CHECKSUM_STEP_BYTES: usize = 1024 * 1024;
+/// Bytes of logs that a core has to look at after a crash: beyond them, logs are checkpointed. About 0.2 s of a cold NVMe drive.
+pub const RECOVERY_BYTES_PER_CORE: u64 = 256 * 1024 * 1024;
+
+/// A log with less to recover is not checkpointed: it would cost more than it spares.
+pub const RECOVERY_BYTES_PER_PARTITION_MIN: u64 = 1024 * 1024;
 
 const _: () = assert!(SMALL_REQUEST_BYTES_MAX < REQUEST_MEMORY_BYTES_PER_CORE / 4);
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);

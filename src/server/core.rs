@@ -81,6 +81,7 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     rt::task::spawn(Rc::clone(&shard.deadlines).run());
     rt::task::spawn_background(Rc::clone(&shard).expire_producers());
     rt::task::spawn_background(Rc::clone(&shard).retain());
+    rt::task::spawn_background(Rc::clone(&shard).checkpoint_logs());
     rt::task::spawn_background(Rc::clone(&shard.trash).run());
     if id == CONTROLLER {
         shard.start_controller(shared.endpoints()).await?;

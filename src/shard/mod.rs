@@ -24,6 +24,7 @@ use crate::rt::mesh::CoreEndpoint;
 use crate::storage::LogDirectory;
 
 pub mod calls;
+mod checkpoints;
 pub mod controller;
 pub mod deadlines;
 pub mod directories;
