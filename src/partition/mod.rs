@@ -22,6 +22,7 @@ use crate::rt;
 use crate::storage::{Log, StorageError};
 
 pub mod append;
+mod flush;
 mod read;
 mod retain;
 pub mod turns;
@@ -41,6 +42,8 @@ pub struct Partition {
     workspace: Rc<Workspace>,
     /// Batches that are being checked.
     turns: Rc<Turns>,
+    /// A task waits to flush by `flush.ms`.
+    is_flush_due: Cell<bool>,
 }
 
 impl Partition {
@@ -65,6 +68,7 @@ impl Partition {
             high_watermark,
             workspace,
             turns: Rc::default(),
+            is_flush_due: Cell::new(false),
         })
     }
 
