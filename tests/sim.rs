@@ -14,6 +14,10 @@
 //! `cargo test --features sim --test sim` runs them all; a failure prints the command that repeats its seed. Disks that lie and brokers
 //! that acknowledge too early are planted to show that the shadow notices.
 
+#[path = "sim/compacted.rs"]
+mod compacted;
+#[path = "sim/compaction.rs"]
+mod compaction;
 #[path = "sim/disk.rs"]
 mod disk;
 #[path = "sim/life.rs"]
@@ -56,13 +60,9 @@ fn nothing_acknowledged_is_lost() {
     all_seeds("nothing_acknowledged_is_lost", |seed| live(seed, &Plan::default()));
 }
 
-/// The first seed that fails.
-fn first_failure(plan: &Plan) -> Option<u64> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let found = (0..SEEDS_UNTIL_FOUND).find(|seed| catch_unwind(AssertUnwindSafe(|| live(*seed, plan))).is_err());
-    std::panic::set_hook(hook);
-    found
+/// The first of so many seeds that fails.
+fn first_failure(seeds: u64, run: impl Fn(u64)) -> Option<u64> {
+    (0..seeds).find(|seed| catch_unwind(AssertUnwindSafe(|| run(*seed))).is_err())
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn planted_bugs_are_found() {
         ),
     ];
     for (bug, plan) in &planted {
-        let found = first_failure(plan);
+        let found = first_failure(SEEDS_UNTIL_FOUND, |seed| live(seed, plan));
         println!("{bug}: found with seed {found:?}");
         assert!(found.is_some(), "{bug}: not found within {SEEDS_UNTIL_FOUND} seeds");
     }

@@ -18,6 +18,8 @@ pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 /// High watermarks: hints for a start.
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// How far logs are compacted.
+pub const COMPACTED_OFFSETS: &str = "cleaner-offset-checkpoint";
 /// Leader epochs of a partition and their start offsets.
 pub const LEADER_EPOCHS: &str = "leader-epoch-checkpoint";
 /// Topic id of a partition's directory.
@@ -63,6 +65,44 @@ impl FileKind {
             Self::ProducerSnapshot => ".snapshot",
         }
     }
+}
+
+/// What stands behind the name of a file that is not, or not yet, of its log.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum FileMark {
+    /// Compaction writes it.
+    Cleaned,
+    /// Compaction has written it, and is about to give it the name of what it replaces.
+    Swap,
+    /// It is to be removed.
+    Deleted,
+}
+
+impl FileMark {
+    pub const ALL: [Self; 3] = [Self::Cleaned, Self::Swap, Self::Deleted];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Cleaned => ".cleaned",
+            Self::Swap => ".swap",
+            Self::Deleted => DELETED_FILE_SUFFIX,
+        }
+    }
+}
+
+/// The name of a file with a mark behind it.
+#[must_use]
+pub fn marked_file_name(offset: Offset, kind: FileKind, mark: FileMark) -> String {
+    format!("{}{}", file_name(offset, kind), mark.suffix())
+}
+
+/// Reads what [`marked_file_name`] writes; `None` for any other name.
+#[must_use]
+pub fn parse_marked_file_name(name: &str) -> Option<(Offset, FileKind, FileMark)> {
+    FileMark::ALL.into_iter().find_map(|mark| {
+        let (offset, kind) = parse_file_name(name.strip_suffix(mark.suffix())?)?;
+        Some((offset, kind, mark))
+    })
 }
 
 /// No log gets there; what comes after is left to sums of offsets.
@@ -147,6 +187,12 @@ mod tests {
             for offset in [0, 1, OFFSET_MAX] {
                 let name = file_name(Offset(offset), kind);
                 assert_eq!(parse_file_name(&name), Some((Offset(offset), kind)), "{name}");
+                assert_eq!(parse_marked_file_name(&name), None, "{name}");
+                for mark in FileMark::ALL {
+                    let name = marked_file_name(Offset(offset), kind, mark);
+                    assert_eq!(parse_marked_file_name(&name), Some((Offset(offset), kind, mark)));
+                    assert_eq!(parse_file_name(&name), None, "{name}");
+                }
             }
         }
         for bad in [

@@ -22,7 +22,6 @@ use crate::rt;
 use crate::storage::{Log, StorageError};
 
 pub mod append;
-mod flush;
 mod read;
 mod retain;
 pub mod turns;
@@ -42,8 +41,6 @@ pub struct Partition {
     workspace: Rc<Workspace>,
     /// Batches that are being checked.
     turns: Rc<Turns>,
-    /// A task waits to flush by `flush.ms`.
-    is_flush_due: Cell<bool>,
 }
 
 impl Partition {
@@ -68,7 +65,6 @@ impl Partition {
             high_watermark,
             workspace,
             turns: Rc::default(),
-            is_flush_due: Cell::new(false),
         })
     }
 

@@ -9,7 +9,7 @@ use super::log::Log;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::checkpoint::{decode_offsets, encode_epochs, encode_offsets};
-use crate::log::names::{LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
+use crate::log::names::{COMPACTED_OFFSETS, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
 use crate::rt::fs::{self, File, Open};
 
 impl Log {
@@ -158,6 +158,11 @@ pub(super) fn begin_log_start_offset(directory: &Path, partition: &TopicPartitio
     begin_offset(directory, LOG_START_OFFSETS, partition)
 }
 
+/// The same for where compaction has come to: everything is dirty.
+pub(super) fn begin_compacted_offset(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    begin_offset(directory, COMPACTED_OFFSETS, partition)
+}
+
 fn begin_offset(directory: &Path, name: &str, partition: &TopicPartition) -> io::Result<()> {
     let text = encode_offsets([(partition, Offset::ZERO)]);
     let path = directory.join(name);
@@ -174,6 +179,11 @@ pub(super) fn own_recovery_point(directory: &Path) -> Option<Offset> {
 /// The log start offset that a partition's directory itself tells, likewise.
 pub(super) fn own_log_start_offset(directory: &Path) -> Option<Offset> {
     own_offset(directory, LOG_START_OFFSETS)
+}
+
+/// Where compaction has come to by a partition's directory itself, likewise.
+pub(super) fn own_compacted_offset(directory: &Path) -> Option<Offset> {
+    own_offset(directory, COMPACTED_OFFSETS)
 }
 
 fn own_offset(directory: &Path, name: &str) -> Option<Offset> {

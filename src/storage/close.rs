@@ -114,6 +114,7 @@ impl Log {
     /// [`StorageError::Offline`].
     pub async fn close(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
+        self.halt_compaction().await;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() {
             return Ok(end);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::checkpoint::{begin_log_start_offset, begin_recovery_point, replace_file_now};
+use super::checkpoint::{begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file_now};
 use super::error::{Health, StorageError};
 use super::identity::identify;
 use super::journal::{self, JournalError, JournalFiles, Overlay};
@@ -17,8 +17,8 @@ use crate::base::time::TimestampMs;
 use crate::log::Settings;
 use crate::log::checkpoint::{decode_offsets, encode_offsets};
 use crate::log::names::{
-    CLEAN_SHUTDOWN, DELETED_DIRECTORY_SUFFIX, HIGH_WATERMARKS, LOG_START_OFFSETS, PARTITION_METADATA, RECOVERY_POINTS,
-    deleted_directory_name, parse_directory_name, stray_directory_name,
+    CLEAN_SHUTDOWN, COMPACTED_OFFSETS, DELETED_DIRECTORY_SUFFIX, HIGH_WATERMARKS, LOG_START_OFFSETS,
+    PARTITION_METADATA, RECOVERY_POINTS, deleted_directory_name, parse_directory_name, stray_directory_name,
 };
 use crate::log::properties::{
     MetaProperties, decode_partition_metadata, encode_clean_shutdown, encode_partition_metadata,
@@ -62,6 +62,7 @@ struct Inner {
     journal: JournalFiles,
     recovery_points: BTreeMap<TopicPartition, Offset>,
     log_start_offsets: BTreeMap<TopicPartition, Offset>,
+    compacted_offsets: BTreeMap<TopicPartition, Offset>,
     _lock: fs::DirectoryLock,
 }
 
@@ -109,6 +110,7 @@ impl LogDirectory {
                 can_write_direct: journal::can_write_direct(path),
                 recovery_points,
                 log_start_offsets: read_offsets(&path.join(LOG_START_OFFSETS)),
+                compacted_offsets: read_offsets(&path.join(COMPACTED_OFFSETS)),
                 path: path.to_owned(),
                 _lock: lock,
             }),
@@ -213,6 +215,9 @@ impl LogDirectory {
                     // It speaks of another topic that had this name.
                     begin_log_start_offset(&path, partition)?;
                 }
+                if self.inner.compacted_offsets.contains_key(partition) {
+                    begin_compacted_offset(&path, partition)?;
+                }
             }
             let text = encode_partition_metadata(topic_id);
             replace_file_now(&path.join(PARTITION_METADATA), text.as_bytes())?;
@@ -232,6 +237,7 @@ impl LogDirectory {
             shutdown: self.inner.shutdown,
             recovery_point: offset_in(&self.inner.recovery_points).unwrap_or_default(),
             log_start_offset: offset_in(&self.inner.log_start_offsets).unwrap_or_default(),
+            compacted_to: offset_in(&self.inner.compacted_offsets),
             now,
         }
     }
@@ -304,20 +310,39 @@ impl LogDirectory {
         &self,
         closed: impl IntoIterator<Item = (&'a TopicPartition, Option<Offset>)>,
     ) -> Result<(), StorageError> {
+        self.write_closed(LOG_START_OFFSETS, &self.inner.log_start_offsets, closed)
+    }
+
+    /// Writes down how far logs are compacted, likewise: the answers of [`Log::compacted_to`](super::Log::compacted_to).
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn write_compacted_offsets<'a>(
+        &self,
+        closed: impl IntoIterator<Item = (&'a TopicPartition, Option<Offset>)>,
+    ) -> Result<(), StorageError> {
+        self.write_closed(COMPACTED_OFFSETS, &self.inner.compacted_offsets, closed)
+    }
+
+    fn write_closed<'a>(
+        &self,
+        name: &str,
+        known: &BTreeMap<TopicPartition, Offset>,
+        closed: impl IntoIterator<Item = (&'a TopicPartition, Option<Offset>)>,
+    ) -> Result<(), StorageError> {
         let closed: BTreeMap<_, _> = closed.into_iter().collect();
         let is_other = |partition: &TopicPartition| {
             !closed.contains_key(partition) && fs::exists(self.partition_path(partition)).unwrap_or(true)
         };
-        let known = self.inner.log_start_offsets.iter();
-        let others = known.filter(|(partition, _)| is_other(partition));
+        let others = known.iter().filter(|(partition, _)| is_other(partition));
         let noted = closed
             .iter()
             .filter_map(|(partition, offset)| offset.map(|offset| (*partition, offset)));
         let offsets = noted.chain(others.map(|(partition, offset)| (partition, *offset)));
-        self.write(LOG_START_OFFSETS, &encode_offsets(offsets))?;
+        self.write(name, &encode_offsets(offsets))?;
         for partition in closed.keys() {
             // What stands in the partition's own directory would hide what Kafka notes later; one that stays tells the same for now.
-            let _ = fs::remove_file(self.partition_path(partition).join(LOG_START_OFFSETS));
+            let _ = fs::remove_file(self.partition_path(partition).join(name));
         }
         Ok(())
     }

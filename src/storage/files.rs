@@ -49,6 +49,17 @@ impl SegmentFiles {
         Ok(Self::existing(directory, base_offset, offset_entries, time_entries))
     }
 
+    /// Files that were just written, and have no names yet that could be opened.
+    pub(super) fn swapping(directory: &Path, base_offset: Offset, files: SwappingFiles) -> Self {
+        let path = |kind| directory.join(file_name(base_offset, kind));
+        Self {
+            base_offset,
+            log: Some(files.log),
+            offset_index: files.offset_index.named(path(FileKind::OffsetIndex)),
+            time_index: files.time_index.named(path(FileKind::TimeIndex)),
+        }
+    }
+
     /// Makes the files of a new segment, all empty.
     pub(super) fn create(directory: &Path, base_offset: Offset, health: &Health) -> Result<Self, StorageError> {
         let path = |kind| directory.join(file_name(base_offset, kind));
@@ -119,6 +130,14 @@ impl SegmentFiles {
     }
 }
 
+/// The open files of a segment that compaction has written.
+#[derive(Debug)]
+pub(super) struct SwappingFiles {
+    pub(super) log: File,
+    pub(super) offset_index: IndexFile<8>,
+    pub(super) time_index: IndexFile<12>,
+}
+
 /// All files of one log.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -126,6 +145,8 @@ pub(super) struct Files {
     pub(super) active: SegmentFiles,
     /// Closed segments that were read last, the most recent first.
     readers: Vec<SegmentFiles>,
+    /// A compacted segment whose files have no names of their own yet: open, for nobody could open them.
+    pub(super) swapping: Option<SegmentFiles>,
     /// Closed segments that are not wholly on the disk, oldest first.
     pub(super) closing: Vec<Closing>,
 }
@@ -147,6 +168,7 @@ impl Files {
             directory: Rc::from(directory),
             active,
             readers: Vec::new(),
+            swapping: None,
             closing: Vec::new(),
         }
     }
@@ -160,6 +182,9 @@ impl Files {
     pub(super) fn segment(&mut self, base_offset: Offset) -> Result<&mut SegmentFiles, StorageError> {
         if self.active.base_offset == base_offset {
             return Ok(&mut self.active);
+        }
+        if let Some(swapping) = self.swapping.as_mut().filter(|files| files.base_offset == base_offset) {
+            return Ok(swapping);
         }
         let known = self.readers.iter().position(|files| files.base_offset == base_offset);
         let files = match known {

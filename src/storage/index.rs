@@ -50,6 +50,21 @@ impl<const N: usize> IndexFile<N> {
         cut.map_err(|error| health.fail("truncate", &self.path, &error))
     }
 
+    /// An index that was written to an open file.
+    pub(super) fn written(file: File, entries: u32) -> Self {
+        Self {
+            path: PathBuf::new(),
+            file: Some(file),
+            written: entries,
+            pending: Vec::new(),
+        }
+    }
+
+    /// The same under the name that its file gets.
+    pub(super) fn named(self, path: PathBuf) -> Self {
+        Self { path, ..self }
+    }
+
     /// Adds an entry; it may reach the file later.
     pub(super) fn push(&mut self, entry: [u8; N], health: &Health) -> Result<(), StorageError> {
         self.pending.extend_from_slice(&entry);

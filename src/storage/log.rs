@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::cleaner::Compaction;
 use super::durability::{Durability, End};
 use super::error::Health;
 use super::files::Files;
@@ -27,6 +28,7 @@ pub(super) struct Inner {
     pub(super) state: RefCell<LogState>,
     pub(super) files: RefCell<Files>,
     pub(super) durability: Durability,
+    pub(super) compaction: Compaction,
 }
 
 impl Log {
@@ -46,6 +48,7 @@ impl Log {
                 state: RefCell::new(state),
                 files: RefCell::new(files),
                 durability,
+                compaction: Compaction::default(),
             }),
         }
     }

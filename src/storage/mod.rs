@@ -18,10 +18,12 @@
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `beside` | small files beside a log |
 //! | `close` | rolled segments and clean stops |
+//! | `cleaner` | compaction |
 
 mod append;
 mod beside;
 mod checkpoint;
+mod cleaner;
 mod close;
 mod directory;
 mod durability;
@@ -40,6 +42,7 @@ mod timestamp;
 mod walk;
 
 pub use append::{Appended, NewBatch};
+pub use cleaner::{Cleaner, CleanerSettings, Compacted, CompactionWork};
 pub use directory::{DirectoryError, Found, LogDirectory};
 pub use error::{Health, StorageError};
 pub use journal::{JOURNALED_BYTES_MAX, Journal, JournalError, is_journal_file};

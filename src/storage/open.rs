@@ -3,7 +3,10 @@
 
 use std::path::PathBuf;
 
-use super::checkpoint::{begin_recovery_point, own_log_start_offset, own_recovery_point, replace_file};
+use super::checkpoint::{
+    begin_recovery_point, own_compacted_offset, own_log_start_offset, own_recovery_point, replace_file,
+};
+use super::cleaner::unfinished::settle_compactions;
 use super::error::{Health, StorageError};
 use super::files::{Files, SegmentFiles};
 use super::log::Log;
@@ -43,6 +46,8 @@ pub struct OpenRequest {
     pub recovery_point: Offset,
     /// From the checkpoint of log start offsets; 0 when it is not there. One in the partition's own directory counts instead.
     pub log_start_offset: Offset,
+    /// How far it is compacted, from the log directory's checkpoint. One in the partition's own directory counts instead.
+    pub compacted_to: Option<Offset>,
     pub now: TimestampMs,
 }
 
@@ -53,6 +58,8 @@ pub struct Report {
     pub segments_walked: usize,
     /// What was cut off.
     pub cut: Option<Cut>,
+    /// Compactions that were interrupted, and are finished.
+    pub compactions_finished: usize,
     /// Segments behind a cut, removed.
     pub segments_removed: usize,
     /// Derived files that could not be used: snapshots and epoch checkpoints.
@@ -79,7 +86,9 @@ impl Log {
     /// [`StorageError::Failed`] by the disk.
     pub async fn open(health: &Health, request: OpenRequest) -> Result<(Self, Report), StorageError> {
         health.check()?;
+        let compactions_finished = settle_compactions(health, &request.path).await?;
         let mut opening = Opening::begin(health, request)?;
+        opening.report.compactions_finished = compactions_finished;
         opening.remove_leftovers().await;
         if opening.segments.is_empty() {
             return opening.create();
@@ -161,6 +170,7 @@ impl<'a> Opening<'a> {
             request: OpenRequest {
                 recovery_point,
                 log_start_offset,
+                compacted_to: own_compacted_offset(path).or(request.compacted_to),
                 ..request
             },
         };
@@ -246,6 +256,7 @@ impl<'a> Opening<'a> {
         if self.request.shutdown == Shutdown::Unclean {
             log.inner.durability.bytes_appended.set(self.bytes_walked);
         }
+        log.inner.compaction.compacted_to.set(self.request.compacted_to);
         if was_clean && !self.segments.is_empty() {
             log.inner.durability.note_settled();
         } else {

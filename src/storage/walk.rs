@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::base::offset::{FilePosition, Offset};
+use crate::base::time::TimestampMs;
 use crate::log::Batch;
 use crate::log::recovery::WalkEnd;
 use crate::log::recovery::rebuild::Rebuild;
@@ -109,6 +110,12 @@ enum Next {
     /// A batch that needs so many bytes.
     NeedsBytes(usize),
     Wrong,
+}
+
+/// The timestamp of the first batch of a file, read through the ring.
+pub(super) async fn first_timestamp(file: &File) -> io::Result<Option<TimestampMs>> {
+    let bytes = file.read_cold(FilePosition::ZERO, BATCH_HEADER_BYTES).await?;
+    Ok(BatchHeader::decode(&bytes).ok().map(|header| header.max_timestamp))
 }
 
 /// The first batch of a file.

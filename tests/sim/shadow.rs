@@ -99,7 +99,7 @@ fn request(offset: i64, bytes_max: u32) -> ReadRequest {
 }
 
 /// All batches, read one range after another as a consumer does.
-fn read_everything(log: &Log, bytes_max: u32) -> BTreeMap<i64, Vec<u8>> {
+pub fn read_everything(log: &Log, bytes_max: u32) -> BTreeMap<i64, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut offset = log.log_start_offset();
     while offset < log.log_end_offset() {

@@ -1,4 +1,4 @@
-//! What to do with what a start finds: two decision tables, as data.
+//! What to do with what a start finds: decision tables, as data. Those on unfinished compactions are in [`swap`].
 //!
 //! **Before a segment is looked into** ([`check_for`]). "Synced" says how much of it lies below the recovery point; all of it, when the last
 //! stop was clean. Of a segment whose front is synced, only that much of its indexes is asked about and used.
@@ -31,6 +31,7 @@
 //! delete acknowledged records behind the damage, so a person decides.
 
 pub mod rebuild;
+pub mod swap;
 
 use super::index::IndexState;
 

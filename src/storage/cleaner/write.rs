@@ -1,0 +1,191 @@
+//! Writes a new segment beside the old ones: batches, indexes, aborted transactions.
+
+use std::path::{Path, PathBuf};
+
+use super::Ended;
+use crate::base::offset::{FilePosition, Offset};
+use crate::log::aborted::AbortedTransaction;
+use crate::log::names::{FileKind, FileMark, marked_file_name};
+use crate::log::recovery::rebuild::Rebuild;
+use crate::log::{Batch, Segment};
+use crate::record::BatchHeader;
+use crate::rt::fs::{self, File, Open};
+use crate::storage::Log;
+use crate::storage::error::StorageError;
+use crate::storage::files::SwappingFiles;
+use crate::storage::index::IndexFile;
+
+/// Bytes gathered for one write: new pages of the page cache are slow to come by.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// Bytes written between two syncs, so that the disk never has many to write at once.
+const SYNC_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The kinds of files that compaction replaces. Producer snapshots stay: they are of offsets, not of segments.
+pub(super) const KINDS: [FileKind; 4] = [
+    FileKind::OffsetIndex,
+    FileKind::TimeIndex,
+    FileKind::TransactionIndex,
+    FileKind::Log,
+];
+
+/// A segment that is being written.
+pub(super) struct SegmentWriter {
+    path: PathBuf,
+    file: File,
+    rebuild: Rebuild,
+    aborted: Vec<u8>,
+    gathered: Vec<u8>,
+    written: u64,
+    synced: u64,
+}
+
+/// A segment that was written, and is on the disk under its first names.
+pub(super) struct Cleaned {
+    pub(super) segment: Segment,
+    pub(super) files: SwappingFiles,
+    /// Kinds of files that it has.
+    pub(super) kinds: Vec<FileKind>,
+}
+
+impl SegmentWriter {
+    pub(super) fn create(log: &Log, base_offset: Offset) -> Result<Self, Ended> {
+        log.check_compactable()?;
+        let path = log.cleaned_path(base_offset, FileKind::Log);
+        let file = create(&path).map_err(|error| log.write_failed("create", &path, error))?;
+        let interval = log.inner.settings.get().index_interval_bytes;
+        Ok(Self {
+            path,
+            file,
+            rebuild: Rebuild::new(base_offset, crate::rt::time::wall(), interval),
+            aborted: Vec::new(),
+            gathered: Vec::with_capacity(WRITE_BYTES),
+            written: 0,
+            synced: 0,
+        })
+    }
+
+    /// Adds a batch, in memory.
+    pub(super) fn put(&mut self, log: &Log, bytes: &[u8]) -> Result<(), Ended> {
+        let batch = BatchHeader::decode(bytes).map(|header| Batch::from_header(&header));
+        let batch = batch.ok().filter(|batch| self.rebuild.accepts(batch));
+        let Some(batch) = batch else {
+            return Err(Ended::Failed(StorageError::Damaged {
+                path: log.path(),
+                position: self.rebuild.position(),
+                offset: self.rebuild.next_offset(),
+                what: "a batch does not fit a segment after the batches before it",
+            }));
+        };
+        self.rebuild.take(&batch);
+        self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Adds an aborted transaction whose marker is in this segment.
+    pub(super) fn put_aborted(&mut self, aborted: &AbortedTransaction) {
+        self.aborted.extend_from_slice(&aborted.encode());
+    }
+
+    /// Writes what was added, once it is enough for a write; returns how many bytes.
+    pub(super) async fn write_gathered(&mut self, log: &Log) -> Result<u64, Ended> {
+        if self.gathered.len() < WRITE_BYTES {
+            return Ok(0);
+        }
+        let bytes = self.write(log)?;
+        if self.written - self.synced >= SYNC_BYTES {
+            self.sync(log).await?;
+        }
+        Ok(bytes)
+    }
+
+    fn write(&mut self, log: &Log) -> Result<u64, Ended> {
+        let written = self.file.write_at(FilePosition(self.written), &[&self.gathered]);
+        written.map_err(|error| log.write_failed("write", &self.path, error))?;
+        let bytes = self.gathered.len() as u64;
+        self.written += bytes;
+        self.gathered.clear();
+        Ok(bytes)
+    }
+
+    async fn sync(&mut self, log: &Log) -> Result<(), Ended> {
+        let written = self.written;
+        let synced = self.file.sync_data().await;
+        synced.map_err(|error| log.inner.health.fail("sync", &self.path, &error))?;
+        self.synced = written;
+        Ok(())
+    }
+
+    /// Writes what is left, and the indexes; all of it is on the disk then.
+    pub(super) async fn finish(mut self, log: &Log) -> Result<Cleaned, Ended> {
+        self.write(log)?;
+        self.sync(log).await?;
+        self.rebuild.close();
+        let (offset_index, time_index) = self.rebuild.index_files();
+        let base_offset = self.rebuild.segment().base_offset;
+        let mut kinds = vec![FileKind::OffsetIndex, FileKind::TimeIndex];
+        let offset_file = write_whole(log, base_offset, FileKind::OffsetIndex, offset_index).await?;
+        let time_file = write_whole(log, base_offset, FileKind::TimeIndex, time_index).await?;
+        if !self.aborted.is_empty() {
+            write_whole(log, base_offset, FileKind::TransactionIndex, &self.aborted).await?;
+            kinds.push(FileKind::TransactionIndex);
+        }
+        kinds.push(FileKind::Log);
+        let active = self.rebuild.active();
+        Ok(Cleaned {
+            segment: self.rebuild.segment(),
+            files: SwappingFiles {
+                log: self.file,
+                offset_index: IndexFile::written(offset_file, active.offset_index_entries),
+                time_index: IndexFile::written(time_file, active.time_index_entries),
+            },
+            kinds,
+        })
+    }
+}
+
+/// Writes a file of a new segment, and waits until it is on the disk.
+async fn write_whole(log: &Log, base_offset: Offset, kind: FileKind, bytes: &[u8]) -> Result<File, Ended> {
+    log.check_compactable()?;
+    let path = log.cleaned_path(base_offset, kind);
+    let written = create(&path).and_then(|file| file.write_at(FilePosition::ZERO, &[bytes]).map(|()| file));
+    let file = written.map_err(|error| log.write_failed("write", &path, error))?;
+    let synced = file.sync_data().await;
+    synced.map_err(|error| log.inner.health.fail("sync", &path, &error))?;
+    Ok(file)
+}
+
+fn create(path: &Path) -> std::io::Result<File> {
+    let file = File::open(path, Open::Create)?;
+    file.truncate(0)?;
+    Ok(file)
+}
+
+impl Log {
+    pub(super) fn cleaned_path(&self, base_offset: Offset, kind: FileKind) -> PathBuf {
+        self.path().join(marked_file_name(base_offset, kind, FileMark::Cleaned))
+    }
+
+    /// A new segment cannot be written. For want of room the log stays as it is: nobody was told anything of what is written here.
+    fn write_failed(&self, action: &'static str, path: &Path, error: std::io::Error) -> Ended {
+        if self.inner.durability.is_retired() {
+            return Ended::GivenUp;
+        }
+        let is_full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded].contains(&error.kind());
+        Ended::Failed(if is_full {
+            StorageError::failed(action, path)(error)
+        } else {
+            self.inner.health.fail(action, path, &error)
+        })
+    }
+
+    /// Removes a new segment that was given up; what cannot be removed, the next round writes over.
+    pub(super) fn remove_cleaned(&self, base_offset: Offset) {
+        if self.inner.durability.is_retired() {
+            return;
+        }
+        for kind in KINDS {
+            let _ = fs::remove_file(self.cleaned_path(base_offset, kind));
+        }
+    }
+}
