@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
 use crate::config::TopicConfig;
+use crate::metadata::controller;
 use crate::metadata::{MetadataImage, Topic, TopicChange};
 use crate::partition::Partition;
 use crate::rt;
@@ -204,6 +205,12 @@ impl Shard {
         }
         let controller = self.controller.borrow_mut().take();
         if let Some(controller) = controller {
+            let farewell = controller::fence_broker(&controller.image(), self.config.broker.node_id);
+            if !farewell.is_empty()
+                && let Err(error) = controller.commit(&farewell).await
+            {
+                tracing::warn!(%error, "the metadata log takes no farewell");
+            }
             closed.logs.extend(self.directories.close(controller.log().log()).await);
             closed.broker_epoch = Some(controller.broker_epoch());
         }

@@ -28,7 +28,11 @@ class Tools:
 
     def run(self, tool, *arguments, limit=90, given=None, status=0):
         """Runs a tool against the broker and returns what it printed."""
-        command = install.java_command(TOOLS + tool, *arguments)
+        return self.run_class(TOOLS + tool, *arguments, limit=limit, given=given, status=status)
+
+    @staticmethod
+    def run_class(tool, *arguments, limit=90, given=None, status=0):
+        command = install.java_command(tool, *arguments)
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit, input=given or "")
         except subprocess.TimeoutExpired as late:

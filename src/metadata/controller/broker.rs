@@ -2,7 +2,7 @@
 
 use duramen_wire::messages::metadata::register_broker_record::{BrokerEndpoint, BrokerFeature};
 use duramen_wire::messages::metadata::{
-    FeatureLevelRecord, MetadataRecord, PartitionChangeRecord, RegisterBrokerRecord,
+    BrokerRegistrationChangeRecord, FeatureLevelRecord, MetadataRecord, PartitionChangeRecord, RegisterBrokerRecord,
 };
 
 use crate::base::ids::NodeId;
@@ -133,6 +133,20 @@ pub fn register_broker(image: &MetadataImage, registration: Registration) -> Res
         records: vec![record.into()],
         response: epoch,
     })
+}
+
+/// Takes leave of a broker that stops in good order: it is fenced. One that is not has, for Apache Kafka, a session that must first
+/// run out before the broker may register again.
+pub fn fence_broker(image: &MetadataImage, broker: NodeId) -> Vec<MetadataRecord> {
+    let registered = image.brokers.get(&broker).filter(|broker| !broker.is_fenced);
+    let fenced = registered.map(|registered| BrokerRegistrationChangeRecord {
+        broker_id: broker.0,
+        broker_epoch: registered.epoch,
+        fenced: 1,
+        in_controlled_shutdown: 1,
+        ..BrokerRegistrationChangeRecord::default()
+    });
+    fenced.into_iter().map(MetadataRecord::from).collect()
 }
 
 /// How the broker stopped before it registered again.

@@ -18,7 +18,8 @@ use duramen_wire::messages::metadata::MetadataRecord;
 pub use alter_configs::{AlterConfigError, Unnamed, alter_configs};
 pub use assignment::AssignmentError;
 pub use broker::{
-    BrokerError, FEATURES, Feature, Registration, Restart, bootstrap, check_features, lead_partitions, register_broker,
+    BrokerError, FEATURES, Feature, Registration, Restart, bootstrap, check_features, fence_broker, lead_partitions,
+    register_broker,
 };
 pub use create_partitions::{CreatePartitionsError, create_partitions};
 pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, NewTopicDefaults, create_topics};

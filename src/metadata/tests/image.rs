@@ -7,8 +7,8 @@ use duramen_wire::messages::metadata::{ConfigRecord, MetadataRecord, PartitionCh
 use super::{cluster, create, id, replay};
 use crate::base::ids::{LeaderEpoch, NodeId, ProducerId, TopicIdPartition};
 use crate::metadata::controller::{
-    BrokerError, ProducerIdError, Registration, Restart, allocate_producer_ids, check_features, lead_partitions,
-    register_broker,
+    BrokerError, ProducerIdError, Registration, Restart, allocate_producer_ids, check_features, fence_broker,
+    lead_partitions, register_broker,
 };
 use crate::metadata::{ReplayError, TopicChange};
 
@@ -206,6 +206,18 @@ fn a_restart_after_a_crash_begins_new_leader_epochs() {
         );
     }
     assert_eq!(lead_partitions(&image, NodeId(2), Restart::Unclean), []);
+}
+
+#[test]
+fn a_broker_that_stops_is_fenced_until_it_registers_again() {
+    let mut image = cluster(1);
+    let records = fence_broker(&image, NodeId(1));
+    assert_eq!(records.len(), 1);
+    replay(&mut image, &records);
+    let broker = &image.brokers[&NodeId(1)];
+    assert!(broker.is_fenced && broker.is_shutting_down);
+    assert_eq!(fence_broker(&image, NodeId(1)), []);
+    assert_eq!(fence_broker(&image, NodeId(2)), []);
 }
 
 #[test]

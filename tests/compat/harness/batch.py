@@ -101,6 +101,10 @@ class Batch:
 
     def values(self):
         """The values of the records (none and gzip only)."""
+        return [value for _, value in self.pairs()]
+
+    def pairs(self):
+        """The keys and values of the records (none and gzip only)."""
         payload = self.raw[61:]
         if self.attributes & 7 == 1:
             payload = gzip.decompress(payload)
@@ -122,10 +126,12 @@ class Batch:
             end += at
             at += 1
             varint(), varint()
-            key = varint()
-            at += max(key, 0)
-            size = varint()
-            out.append(None if size < 0 else payload[at:at + size])
+            pair = []
+            for _ in range(2):
+                size = varint()
+                pair.append(None if size < 0 else payload[at:at + size])
+                at += max(size, 0)
+            out.append(tuple(pair))
             at = end
         return out
 
