@@ -85,6 +85,10 @@ pub const SERVED: &[Served] = &[
         handler: handlers::incremental_alter_configs::handle,
     },
     Served {
+        key: ApiKey::DescribeQuorum,
+        handler: handlers::describe_quorum::handle,
+    },
+    Served {
         key: ApiKey::DescribeCluster,
         handler: handlers::describe_cluster::handle,
     },

@@ -30,5 +30,8 @@ pub use replay::ReplayError;
 pub use shared_map::SharedMap;
 pub use snapshot::{SnapshotError, encode_snapshot, records_of};
 
+/// The topic of the metadata log (KIP-595).
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
+
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ pub struct Quorum {
     /// Finalized level of `kraft.version`: from 1 on the voters stand in the log, below they are a matter of configuration.
     pub kraft_version: i16,
     pub voters: Vec<Voter>,
+    /// In which this node appends, once it does.
+    pub leader_epoch: Option<LeaderEpoch>,
 }
 
 /// Why this node may not act as the controller of a metadata log.
@@ -200,7 +202,11 @@ mod tests {
             (1, vec![voter(1), voter(2)], false),
             (2, vec![voter(1)], false),
         ] {
-            let quorum = Quorum { kraft_version, voters };
+            let quorum = Quorum {
+                kraft_version,
+                voters,
+                ..Quorum::default()
+            };
             assert_eq!(quorum.check_alone(NodeId(1)).is_ok(), is_allowed, "{quorum:?}");
         }
     }

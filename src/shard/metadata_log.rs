@@ -178,10 +178,12 @@ impl MetadataLog {
             let quorum = Quorum {
                 kraft_version: Quorum::KRAFT_VERSION_MAX,
                 voters: vec![voter],
+                ..Quorum::default()
             };
             image.quorum = Arc::new(quorum);
             self.write_snapshot(image, SnapshotId::BEGIN).await?;
         }
+        Arc::make_mut(&mut image.quorum).leader_epoch = Some(epoch);
         self.leader_epoch.set(epoch);
         self.log.begin_epoch(epoch)?;
         let state = encode_quorum_state(node, epoch);

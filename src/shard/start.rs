@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::log::Settings;
 use crate::metadata::controller::{self, BrokerError, Registration, Restart};
 use crate::metadata::quorum::{Quorum, QuorumError};
-use crate::metadata::{BrokerEndpoint, MetadataImage, records_of};
+use crate::metadata::{BrokerEndpoint, METADATA_TOPIC, MetadataImage, records_of};
 use crate::partition::log_settings;
 use crate::rt;
 use crate::rt::local::Event;
@@ -35,9 +35,6 @@ use crate::storage::{DirectoryError, LogDirectory, Shutdown, StorageError};
 
 /// How often producers are looked through (Kafka: `producer.id.expiration.check.interval.ms`).
 const PRODUCER_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
-
-/// The topic of the metadata log (KIP-595).
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// The port that Apache Kafka's examples give a controller.
 const CONTROLLER_PORT: u16 = 9093;

@@ -1,10 +1,11 @@
-//! DescribeCluster.
+//! DescribeCluster and DescribeQuorum.
 
 use duramen_wire::ApiKey;
-use duramen_wire::messages::{DescribeClusterRequest, MetadataRequest};
+use duramen_wire::messages::describe_quorum_request::{PartitionData, TopicData};
+use duramen_wire::messages::{DescribeClusterRequest, DescribeQuorumRequest, MetadataRequest};
 
-use crate::codes::{MISMATCHED_ENDPOINT_TYPE, NONE, UNSUPPORTED_ENDPOINT_TYPE};
-use crate::fixture::METADATA;
+use crate::codes::{MISMATCHED_ENDPOINT_TYPE, NONE, UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_ENDPOINT_TYPE};
+use crate::fixture::{METADATA, create_topic};
 use crate::harness::Broker;
 
 const BROKERS: i8 = 1;
@@ -63,6 +64,73 @@ fn endpoint_types() {
             };
             let error_code = client.call(version, &request).error_code;
             assert_eq!(error_code, expected, "v{version}, endpoint type {endpoint_type}");
+        }
+    }
+}
+
+fn quorum_request(topics: &[(&str, &[i32])]) -> DescribeQuorumRequest {
+    let topics = topics.iter().map(|(name, partitions)| TopicData {
+        topic_name: (*name).to_owned(),
+        partitions: partitions
+            .iter()
+            .map(|&partition_index| PartitionData { partition_index })
+            .collect(),
+    });
+    DescribeQuorumRequest {
+        topics: topics.collect(),
+    }
+}
+
+#[test]
+fn the_quorum_is_this_node() {
+    let broker = Broker::start(2);
+    let mut client = broker.client();
+    let node = client.call(METADATA, &MetadataRequest::default()).brokers[0].node_id;
+    for version in ApiKey::DescribeQuorum.versions() {
+        let request = quorum_request(&[("__cluster_metadata", &[0])]);
+        let before = client.call(version, &request).topics[0].partitions[0].high_watermark;
+        create_topic(&mut client, "grows", 1);
+        let response = client.call(version, &request);
+        assert_eq!(response.error_code, NONE, "v{version}");
+        let partition = &response.topics[0].partitions[0];
+        assert_eq!((partition.error_code, partition.leader_id), (NONE, node), "v{version}");
+        assert!(partition.leader_epoch >= 1, "v{version}");
+        assert!(partition.high_watermark > before && before > 0, "v{version}");
+        assert_eq!(partition.observers, [], "v{version}");
+        let [voter] = partition.current_voters.as_slice() else {
+            panic!("v{version}: {partition:?}");
+        };
+        assert_eq!(voter.replica_id, node, "v{version}");
+        assert!(voter.log_end_offset >= partition.high_watermark, "v{version}");
+        assert_eq!(voter.replica_directory_id != [0; 16], version >= 2, "v{version}");
+        assert_eq!(response.nodes.len(), usize::from(version >= 2), "v{version}");
+    }
+}
+
+#[test]
+fn of_no_other_partition_there_is_a_quorum() {
+    let broker = Broker::start(1);
+    let mut client = broker.client();
+    let cases: [&[(&str, &[i32])]; 4] = [
+        &[("__cluster_metadata", &[1])],
+        &[("other", &[0])],
+        &[("__cluster_metadata", &[0, 1])],
+        &[("__cluster_metadata", &[0]), ("other", &[0])],
+    ];
+    for topics in cases {
+        for version in ApiKey::DescribeQuorum.versions() {
+            let response = client.call(version, &quorum_request(topics));
+            assert_eq!(response.error_code, NONE, "v{version} {topics:?}");
+            for (topic, (name, partitions)) in response.topics.iter().zip(topics) {
+                assert_eq!(topic.topic_name, *name);
+                let codes: Vec<i16> = topic.partitions.iter().map(|partition| partition.error_code).collect();
+                assert_eq!(
+                    codes,
+                    vec![UNKNOWN_TOPIC_OR_PARTITION; partitions.len()],
+                    "v{version} {topics:?}"
+                );
+            }
+            assert_eq!(response.topics.len(), topics.len());
         }
     }
 }

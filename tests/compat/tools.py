@@ -20,7 +20,7 @@ class Tools:
 
     def all(self):
         for step in (self.api_versions, self.cluster_id, self.create_list_delete, self.auto_create, self.verifiable_producer,
-                     self.get_offsets, self.performance, self.console, self.describe):
+                     self.get_offsets, self.performance, self.console, self.describe, self.quorum):
             self.report.run(f"tools/{step.__name__.replace('_', '-')}", step)
 
     def name(self, what):
@@ -81,6 +81,17 @@ class Tools:
         name = self.create("described", 4)
         out = self.ask("TopicCommand", "--describe", "--topic", name)
         check(re.search(r"PartitionCount: 4\b", out) and len(re.findall(r"\bLeader: \d+", out)) == 4, f"describe printed {out[:300]}")
+
+    def quorum(self):
+        """As with Kafka, one voter that leads and is up to date."""
+        out = self.run("MetadataQuorumCommand", "--bootstrap-server", self.broker.bootstrap, "describe", "--status")
+        status = dict(re.findall(r"^(\w+):\s+(.*)$", out, re.M))
+        for name, form in (("LeaderId", r"\d+"), ("LeaderEpoch", r"[1-9]\d*"), ("HighWatermark", r"[1-9]\d*"), ("MaxFollowerLag", "0"),
+                           ("CurrentVoters", rf'\[{{"id": {status.get("LeaderId")}, .*}}\]'), ("CurrentObservers", r"\[\]")):
+            check(re.fullmatch(form, status.get(name, "")), f"{name} in {out}")
+        out = self.run("MetadataQuorumCommand", "--bootstrap-server", self.broker.bootstrap, "describe", "--replication")
+        rows = [line.split() for line in out.splitlines()[1:]]
+        check(len(rows) == 1 and (rows[0][0], rows[0][3], rows[0][-1]) == (status["LeaderId"], "0", "Leader"), f"printed {out}")
 
     def auto_create(self):
         name = self.name("auto")

@@ -8,13 +8,12 @@ use duramen_wire::messages::metadata::{ConfigRecord, MetadataRecord, PartitionRe
 use crate::base::ids::{NodeId, TopicId};
 use crate::base::limits::{METADATA_RECORDS_PER_REQUEST_MAX, PARTITIONS_PER_REQUEST_MAX};
 use crate::config::{Settings, TopicConfig, TopicConfigError};
+use crate::metadata::METADATA_TOPIC;
 use crate::metadata::image::{ConfigResource, MetadataImage};
 
 use super::assignment::{AssignmentError, assigned_partitions};
 use super::place::{PlaceError, place};
 use super::{Decision, TopicNameError, metric_name, validate_topic_name};
-
-const METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// A topic asked for, and the id that it gets.
 #[derive(Debug, Clone, PartialEq)]

@@ -68,6 +68,7 @@ fn full_image() -> MetadataImage {
             voter_id: 1,
             ..Voter::default()
         }],
+        ..Quorum::default()
     });
     image
 }
