@@ -1,6 +1,6 @@
 //! Logs under a simulated disk that loses, tears and reorders what was not synced.
 //!
-//! Each seed is one life of a log: some rounds of work, each ended by a crash, a failed write, a failed sync, a full disk or a clean stop,
+//! Each seed is the life of a machine with one to three logs and, mostly, a journal: some rounds of work, each ended by a crash, a failed write, a failed sync, a full disk or a clean stop,
 //! with derived files torn or removed in between, and each begun by a recovery that may itself crash. After every start the log is
 //! held against a shadow of what was written:
 //!
@@ -11,8 +11,9 @@
 //! 5. the indexes find every offset and every timestamp;
 //! 6. after a clean stop nothing is walked, and nothing is missing.
 //!
-//! `cargo test --features sim --test sim` runs them all; a failure prints the command that repeats its seed. Disks that lie and brokers
-//! that acknowledge too early are planted to show that the shadow notices.
+//! `cargo test --features sim --test sim` runs some; with `SEEDS=10000` before it, it is the long mode. A failure prints the command that
+//! repeats its seed. Disks that lie, brokers that acknowledge too early and journals that are lost are planted to show that the shadow
+//! notices.
 
 #[path = "sim/compacted.rs"]
 mod compacted;
@@ -22,6 +23,8 @@ mod compaction;
 mod disk;
 #[path = "sim/life.rs"]
 mod life;
+#[path = "sim/machine.rs"]
+mod machine;
 #[path = "sim/model.rs"]
 mod model;
 #[path = "sim/shadow.rs"]
@@ -29,10 +32,13 @@ mod shadow;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use life::{Plan, live};
+use machine::{Fault, Plan, live};
 
 /// Seeds of one test, unless the environment says `SEEDS=n`.
 const SEEDS: u64 = 1000;
+
+/// Seeds whose lives are stopped, each at its share of the points.
+const SEEDS_SWEPT: u64 = 6;
 
 /// Seeds within which a planted bug must be found.
 const SEEDS_UNTIL_FOUND: u64 = 50;
@@ -57,7 +63,37 @@ fn all_seeds(test: &str, run: impl Fn(u64)) {
 
 #[test]
 fn nothing_acknowledged_is_lost() {
-    all_seeds("nothing_acknowledged_is_lost", |seed| live(seed, &Plan::default()));
+    all_seeds("nothing_acknowledged_is_lost", |seed| {
+        drop(live(seed, &Plan::default()))
+    });
+}
+
+/// One life stopped at each point of its second round: by a crash after each operation of the disk, by an error of each write and of
+/// each sync. Where nobody asks for more seeds, or for one, each seed takes its share of the points.
+#[test]
+fn every_point_may_be_the_last() {
+    let (seeds, share) = match (number("SEED"), number("SEEDS")) {
+        (Some(seed), _) => (seed..seed + 1, 1),
+        (None, Some(seeds)) => (0..seeds.div_ceil(1000), 1),
+        (None, None) => (0..SEEDS_SWEPT, SEEDS_SWEPT),
+    };
+    for seed in seeds {
+        let with = |fault| Plan {
+            fault: Some(fault),
+            ..Plan::default()
+        };
+        let points = live(seed, &with(Fault::None)).operations;
+        assert!(points > 50, "seed {seed} does nothing");
+        for point in (seed % share..=points).step_by(usize::try_from(share).expect("small")) {
+            for fault in [Fault::Crash(point), Fault::Write(point + 1), Fault::Sync(point + 1)] {
+                if catch_unwind(AssertUnwindSafe(|| live(seed, &with(fault)))).is_err() {
+                    panic!(
+                        "{fault:?}; repeat with: SEED={seed} cargo test --features sim --test sim every_point_may_be_the_last"
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// The first of so many seeds that fails.
@@ -99,7 +135,7 @@ fn planted_bugs_are_found() {
         ),
     ];
     for (bug, plan) in &planted {
-        let found = first_failure(SEEDS_UNTIL_FOUND, |seed| live(seed, plan));
+        let found = first_failure(SEEDS_UNTIL_FOUND, |seed| drop(live(seed, plan)));
         println!("{bug}: found with seed {found:?}");
         assert!(found.is_some(), "{bug}: not found within {SEEDS_UNTIL_FOUND} seeds");
     }
@@ -108,6 +144,10 @@ fn planted_bugs_are_found() {
 #[test]
 fn a_seed_repeats_itself() {
     for seed in 0..20 {
-        assert_eq!(life::trace(seed), life::trace(seed), "seed {seed}");
+        assert_eq!(
+            live(seed, &Plan::default()),
+            live(seed, &Plan::default()),
+            "seed {seed}"
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::error::StorageError;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::index::{
-    IndexState, OffsetEntry, TimeEntry, judge_offset_index, judge_time_index, last_offset_entry_below,
-    last_time_entry_below,
+    IndexState, OFFSET_ENTRY_BYTES, OffsetEntry, TIME_ENTRY_BYTES, TimeEntry, judge_offset_index, judge_time_index,
+    last_offset_entry_below, last_time_entry_below,
 };
 use crate::log::names::{FileKind, file_name};
 use crate::log::recovery::rebuild::IndexCounts;
@@ -62,8 +62,15 @@ impl Indexes {
             }
         };
         let (offset_index, time_index) = (read(FileKind::OffsetIndex)?, read(FileKind::TimeIndex)?);
-        let state = |index: &Option<Vec<u8>>| index.as_ref().map_or(IndexState::Missing, |_| IndexState::Sound);
-        let (offset_state, time_state) = (state(&offset_index), state(&time_index));
+        let state = |index: &Option<Vec<u8>>, entry_bytes: u32| match index {
+            None => IndexState::Missing,
+            Some(bytes) if u32::try_from(bytes.len()).is_ok_and(|length| length.is_multiple_of(entry_bytes)) => {
+                IndexState::Sound
+            }
+            Some(_) => IndexState::Torn,
+        };
+        let offset_state = state(&offset_index, OFFSET_ENTRY_BYTES);
+        let time_state = state(&time_index, TIME_ENTRY_BYTES);
         let (offset_bytes, time_bytes) = (offset_index.unwrap_or_default(), time_index.unwrap_or_default());
         let (last_offset_entry, offset) = last_offset_entry_below(&offset_bytes, base_offset, limit);
         // A timestamp of a batch that the walk will meet again is told by the walk.

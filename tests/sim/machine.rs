@@ -1,0 +1,251 @@
+//! A machine with a disk and some logs: its rounds, the ways they end, and what happens to its files in between.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use duramen::base::ids::{NodeId, ShardId};
+use duramen::rt::sim::{Faults, Image, Random, Simulation};
+use duramen::storage::{Journal, Log, LogDirectory, Shutdown, is_journal_file};
+
+use crate::life::{Life, Works};
+
+const ROUNDS: u64 = 4;
+const DATA: &str = "/data";
+
+/// The round whose faults a sweep chooses: there is something on the disk by then.
+const SWEPT_ROUND: u64 = 1;
+
+/// What is wrong on purpose, and which faults come when.
+#[derive(Clone, Copy, Default)]
+pub struct Plan {
+    /// Records are acknowledged when they are written, not when they are durable.
+    pub acknowledges_early: bool,
+    pub data_syncs_lie: bool,
+    pub name_syncs_lie: bool,
+    /// The journal's files are gone after each round.
+    pub journal_is_lost: bool,
+    /// The one fault of the life; without it, faults are drawn.
+    pub fault: Option<Fault>,
+}
+
+/// A fault at one point.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    None,
+    /// The machine is gone after so many operations of the disk.
+    Crash(u64),
+    /// This write fails, and all after it.
+    Write(u64),
+    /// This sync fails.
+    Sync(u64),
+}
+
+/// What is left of a life.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// What is on the disk at its end.
+    pub image: Image,
+    /// Operations of the disk in the round that a sweep stops.
+    pub operations: u64,
+}
+
+/// A machine and everything that is drawn for it.
+struct Machine {
+    plan: Plan,
+    /// Of the journal; 0 is none. So small that its files are filled again and again.
+    journal_bytes: u64,
+    lives: Vec<Rc<Life>>,
+    random: RefCell<Random>,
+    /// All logs were closed, and the mark of that may be on the disk.
+    may_be_marked: Cell<bool>,
+}
+
+/// Lives the life of a seed.
+pub fn live(seed: u64, plan: &Plan) -> Trace {
+    let mut random = Random::salted(seed, 100);
+    let journal_bytes = [0, 8 * 2 * 4096, 8 * 3 * 4096, 8 * 9 * 4096][random.index(4)];
+    let count = u8::try_from(1 + random.below(3)).expect("small");
+    let life = |number: u8| {
+        Life::new(
+            number,
+            plan.acknowledges_early,
+            Random::salted(seed, 101 + u64::from(number)),
+        )
+    };
+    let machine = Rc::new(Machine {
+        plan: *plan,
+        journal_bytes,
+        lives: (0..count).map(life).collect(),
+        random: RefCell::new(random),
+        may_be_marked: Cell::new(false),
+    });
+    let mut image = Image::default();
+    let mut operations = 0;
+    let rounds = plan.fault.map_or(ROUNDS, |_| SWEPT_ROUND + 1);
+    for round in 0..rounds {
+        let faults = machine.faults(round);
+        let simulation = Simulation::new(seed.wrapping_mul(ROUNDS).wrapping_add(round), &image, faults);
+        let outcome = simulation.run(live_round(Rc::clone(&machine)));
+        if round == SWEPT_ROUND {
+            operations = outcome.operations;
+        }
+        image = outcome.image;
+        machine.hurt(&mut image);
+    }
+    // At last, without faults: everything is there.
+    let outcome = Simulation::new(seed, &image, machine.lies()).run(live_round(machine));
+    assert!(outcome.output.is_some(), "a round without faults ends");
+    Trace {
+        image: outcome.image,
+        operations,
+    }
+}
+
+/// Opens the logs, works until the work is done or nothing works any more, and stops.
+async fn live_round(machine: Rc<Machine>) {
+    let Ok(directory) = LogDirectory::open(Path::new(DATA), NodeId(1), None) else {
+        return;
+    };
+    assert!(
+        directory.shutdown() == Shutdown::Unclean || machine.may_be_marked.get(),
+        "the mark of a clean stop has a clean stop before it"
+    );
+    if directory.begin().is_err() {
+        return;
+    }
+    let Ok(journal) = Journal::open(&directory, ShardId(0), machine.journal_bytes) else {
+        return;
+    };
+    let mut logs = Vec::new();
+    for life in &machine.lives {
+        let Some(log) = life.open(&directory).await else {
+            return;
+        };
+        if let Some(journal) = &journal {
+            log.use_journal(journal.clone(), life.topic_id.get());
+        }
+        logs.push(log);
+    }
+    if Simulation::has_crashed() {
+        return;
+    }
+    machine.may_be_marked.set(false);
+    let works = Rc::new(Works::default());
+    for (life, log) in machine.lives.iter().zip(&logs) {
+        life.work(log, &works);
+    }
+    works.all_ended().await;
+    let mut kept = Vec::new();
+    for (life, log) in machine.lives.iter().zip(&logs) {
+        if life.survives(&directory, log).await {
+            kept.push(log);
+        }
+    }
+    machine.stop(&directory, &kept).await;
+}
+
+impl Machine {
+    fn draw(&self, bound: u64) -> u64 {
+        self.random.borrow_mut().below(bound)
+    }
+
+    /// A clean stop, or none.
+    async fn stop(&self, directory: &LogDirectory, logs: &[&Log]) {
+        if self.draw(2) == 0 {
+            return;
+        }
+        let mut ends = Vec::new();
+        for log in logs {
+            let Ok(end) = log.close().await else { return };
+            ends.push((log.partition().clone(), end, log.noted_log_start()));
+        }
+        let noted = directory
+            .write_recovery_points(ends.iter().map(|(partition, end, _)| (partition, *end)))
+            .and_then(|()| {
+                directory.write_log_start_offsets(ends.iter().map(|(partition, _, start)| (partition, *start)))
+            });
+        if noted.is_ok() && !Simulation::has_crashed() {
+            self.may_be_marked.set(true);
+            // Whether the mark is there, the next round sees.
+            let _ = directory.mark_clean_shutdown(1);
+        }
+    }
+
+    fn lies(&self) -> Faults {
+        Faults {
+            data_syncs_lie: self.plan.data_syncs_lie,
+            name_syncs_lie: self.plan.name_syncs_lie,
+            ..Faults::default()
+        }
+    }
+
+    fn faults(&self, round: u64) -> Faults {
+        let mut faults = self.lies();
+        match self.plan.fault {
+            None => self.draw_faults(&mut faults),
+            Some(fault) if round == SWEPT_ROUND => match fault {
+                Fault::None => {}
+                Fault::Crash(operation) => faults.crash_at = Some(operation),
+                Fault::Write(write) => faults.fail_write = Some(write),
+                Fault::Sync(sync) => faults.fail_sync = Some(sync),
+            },
+            Some(_) => {}
+        }
+        faults
+    }
+
+    fn draw_faults(&self, faults: &mut Faults) {
+        let logs = self.lives.len() as u64;
+        match self.draw(8) {
+            // Most crashes come in the middle of the work, some in the first steps: in recovery.
+            0..=2 => faults.crash_at = Some(self.draw(150 * logs)),
+            3 => faults.crash_at = Some(self.draw(20 * logs)),
+            4 => faults.fail_write = Some(1 + self.draw(40 * logs)),
+            5 => faults.fail_sync = Some(1 + self.draw(20 * logs)),
+            6 => faults.full_after_bytes = Some(self.draw(8000 * logs)),
+            _ => {}
+        }
+    }
+
+    /// What happens to files between two rounds.
+    fn hurt(&self, image: &mut Image) {
+        if self.plan.journal_is_lost {
+            image.files.retain(|path, _| !is_journal_file(&name_of(path)));
+        }
+        if self.may_be_marked.get() {
+            return;
+        }
+        let derived: Vec<PathBuf> = image.files.keys().filter(|path| is_derived(path)).cloned().collect();
+        for path in derived {
+            match self.draw(12) {
+                0 => {
+                    image.files.remove(&path);
+                }
+                1 => {
+                    let bytes = image.files.get_mut(&path).expect("it is there");
+                    let kept = usize::try_from(self.draw(bytes.len() as u64 + 1)).expect("small");
+                    // No crash ends a synced index between two entries, and nobody could see it.
+                    let is_between = path.extension().is_some_and(|suffix| suffix == "timeindex") && kept % 12 == 0;
+                    bytes.truncate(if is_between { kept.saturating_sub(1) } else { kept });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Whether a file can be made from the batches.
+fn is_derived(path: &Path) -> bool {
+    let suffixes = [
+        "index",
+        ".snapshot",
+        "leader-epoch-checkpoint",
+        "recovery-point-offset-checkpoint",
+    ];
+    suffixes.iter().any(|suffix| name_of(path).ends_with(suffix))
+}
