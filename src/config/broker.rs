@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::cleaner::CleanerConfig;
 use super::error::{ConfigError, TopicConfigError};
 use super::listener::{Listener, Listeners};
 use super::source::{Settings, refusal};
@@ -47,6 +48,7 @@ pub struct BrokerConfig {
     pub retention_check_interval: Duration,
     /// How long after the start periodic work begins, at the earliest.
     pub task_delay_initial: Duration,
+    pub cleaner: CleanerConfig,
     /// What a topic without settings of its own has.
     pub topic_defaults: TopicConfig,
 }
@@ -105,6 +107,7 @@ impl BrokerConfig {
             producer_id_expiration: Duration::from_millis(values.unsigned("producer.id.expiration.ms").into()),
             retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),
             task_delay_initial: milliseconds(&values, "log.initial.task.delay.ms"),
+            cleaner: CleanerConfig::from_values(&values),
             topic_defaults,
         })
     }

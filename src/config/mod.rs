@@ -7,6 +7,7 @@
 //! Invariants: every value in a [`Settings`] obeys its property's kind and rule; a key that is not in the table is in no `Settings`.
 
 mod broker;
+mod cleaner;
 mod describe;
 mod error;
 mod java_properties;
@@ -21,6 +22,7 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use broker::{BrokerConfig, SocketConfig};
+pub use cleaner::CleanerConfig;
 pub use describe::{Described, DescribedSynonym, Source};
 pub use error::{ConfigError, Origin, TopicConfigError};
 pub use listener::{Endpoint, Listener};

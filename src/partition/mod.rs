@@ -22,6 +22,7 @@ use crate::rt;
 use crate::storage::{Log, StorageError};
 
 pub mod append;
+mod compact;
 mod read;
 mod retain;
 pub mod turns;
@@ -141,11 +142,16 @@ impl Partition {
 /// The settings of a log, of all those of its topic.
 #[must_use]
 pub fn log_settings(config: &TopicConfig) -> Settings {
+    // Only closed segments are compacted (`LogConfig.maxSegmentMs`).
+    let segment_ms = match config.cleanup.compact {
+        true => config.segment_ms.min(config.compaction_lag_max_ms),
+        false => config.segment_ms,
+    };
     Settings {
         segment_bytes_max: config.segment_bytes,
-        segment_ms_max: config.segment_ms,
+        segment_ms_max: segment_ms,
         // Less than all of the age, or every batch would begin a segment (`LogConfig.randomSegmentJitter`).
-        segment_jitter_ms: drawn_below(config.segment_jitter_ms.min(config.segment_ms)),
+        segment_jitter_ms: drawn_below(config.segment_jitter_ms.min(segment_ms)),
         index_bytes_max: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
     }

@@ -114,10 +114,12 @@ impl Running {
             let of_directory = || closed.logs.iter().filter(|log| log.directory == place);
             let points = || of_directory().map(|log| (&log.partition, log.recovery_point));
             let starts = of_directory().map(|log| (&log.partition, log.log_start_offset));
+            let compacted = of_directory().map(|log| (&log.partition, log.compacted_to));
             let noted = directory
                 .write_recovery_points(points())
                 .and_then(|()| directory.write_high_watermarks(points()))
                 .and_then(|()| directory.write_log_start_offsets(starts))
+                .and_then(|()| directory.write_compacted_offsets(compacted))
                 .and_then(|()| directory.mark_clean_shutdown(closed.broker_epoch.unwrap_or(-1)));
             if let Err(error) = noted {
                 tracing::warn!(directory = %directory.path().display(), %error, "a clean stop cannot be noted; the next start checks the logs");

@@ -17,6 +17,8 @@ pub struct ClosedLog {
     pub recovery_point: Offset,
     /// Where it begins, if not with a segment.
     pub log_start_offset: Option<Offset>,
+    /// How far it is compacted.
+    pub compacted_to: Option<Offset>,
 }
 
 /// How large a log is.
@@ -207,6 +209,7 @@ impl Directories {
                 partition,
                 recovery_point,
                 log_start_offset: log.noted_log_start(),
+                compacted_to: log.compacted_to(),
             }),
             Err(error) => {
                 tracing::error!(%partition, %error, "a log cannot be closed; the next start recovers it");

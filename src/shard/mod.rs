@@ -25,6 +25,7 @@ use crate::storage::LogDirectory;
 
 pub mod calls;
 mod checkpoints;
+mod compaction;
 pub mod controller;
 pub mod deadlines;
 pub mod directories;

@@ -14,22 +14,27 @@ properties! {
         "codec of stored batches; only `producer` has effect: batches are kept as they came";
     "compression.zstd.level", Int, "3", Within(-131_072, 22), Cluster, Later:
         "level when the broker compresses with zstd";
-    "log.cleaner.backoff.ms", Long, "15000", AtLeast(0), Cluster, Without;
-    "log.cleaner.dedupe.buffer.size", Long, "134217728", Any, Cluster, Without;
-    "log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), Cluster, Later:
+    "log.cleaner.backoff.ms", Long, "15000", AtLeast(0), Cluster, Used:
+        "time between two looks for logs to compact";
+    "log.cleaner.dedupe.buffer.size", Long, "134217728", Any, Cluster, Used:
+        "most bytes of the maps of keys that compaction makes, of all cores together";
+    "log.cleaner.delete.retention.ms", Long, "86400000", AtLeast(0), Cluster, Used:
         "how long tombstones outlive compaction";
-    "log.cleaner.enable", Bool, "true", Any, Start, Without;
-    "log.cleaner.io.buffer.load.factor", Double, "0.9", Any, Cluster, Without;
+    "log.cleaner.enable", Bool, "true", Any, Start, Used:
+        "whether logs are compacted";
+    "log.cleaner.io.buffer.load.factor", Double, "0.9", Any, Cluster, Used:
+        "how full a map of keys may become; a fuller one is slower and reaches further";
     "log.cleaner.io.buffer.size", Int, "524288", AtLeast(0), Cluster, Without;
-    "log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Any, Cluster, Later;
-    "log.cleaner.max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), Cluster, Later:
+    "log.cleaner.io.max.bytes.per.second", Double, "1.7976931348623157E308", Any, Cluster, Used:
+        "most bytes a second that compaction reads and writes, of all cores together";
+    "log.cleaner.max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), Cluster, Used:
         "a record is open to compaction once it is older than this";
-    "log.cleaner.min.cleanable.ratio", Double, "0.5", Real(0.0, 1.0), Cluster, Later:
+    "log.cleaner.min.cleanable.ratio", Double, "0.5", Real(0.0, 1.0), Cluster, Used:
         "share of uncompacted bytes from which on a log is compacted";
-    "log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), Cluster, Later:
+    "log.cleaner.min.compaction.lag.ms", Long, "0", AtLeast(0), Cluster, Used:
         "a record is not compacted while it is younger than this";
     "log.cleaner.threads", Int, "1", AtLeast(0), Cluster, Without;
-    "log.cleanup.policy", List, "delete", Each(&["compact", "delete"]), Cluster, Later:
+    "log.cleanup.policy", List, "delete", Each(&["compact", "delete"]), Cluster, Used:
         "delete old segments, compact by key, or both";
     "log.dir", List, "./duramen-data", Any, Start, Used:
         "the data directory";

@@ -5,7 +5,7 @@ use super::properties;
 properties! {
     Topic;
 
-    "cleanup.policy", List, "delete", Each(&["compact", "delete"]), Topic, Later:
+    "cleanup.policy", List, "delete", Each(&["compact", "delete"]), Topic, Used:
         "delete old segments, compact by key, or both";
     "compression.gzip.level", Int, "-1", WithinOr(1, 9, -1), Topic, Later:
         "level when the broker compresses with gzip";
@@ -15,7 +15,7 @@ properties! {
         "codec of stored batches; only `producer` has effect: batches are kept as they came";
     "compression.zstd.level", Int, "3", Within(-131_072, 22), Topic, Later:
         "level when the broker compresses with zstd";
-    "delete.retention.ms", Long, "86400000", AtLeast(0), Topic, Later:
+    "delete.retention.ms", Long, "86400000", AtLeast(0), Topic, Used:
         "how long tombstones outlive compaction";
     "durability", Text, "disk", OneOf(&["disk", "memory"]), Topic, Later:
         "disk: acks=all is answered when records are on the disk; memory: when they are in the page cache, which a crash of the machine loses";
@@ -37,7 +37,7 @@ properties! {
         "bytes kept locally of a tiered partition; -2 is retention.bytes";
     "local.retention.ms", Long, "-2", AtLeast(-2), Topic, Later:
         "age of what is kept locally of a tiered partition; -2 is retention.ms";
-    "max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), Topic, Later:
+    "max.compaction.lag.ms", Long, "9223372036854775807", AtLeast(1), Topic, Used:
         "a record is open to compaction once it is older than this";
     "max.message.bytes", Int, "1048588", AtLeast(0), Topic, Used:
         "largest record batch";
@@ -47,9 +47,9 @@ properties! {
         "a record older than this, by its timestamp, is refused";
     "message.timestamp.type", Text, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Topic, Used:
         "CreateTime keeps the producer's timestamps, LogAppendTime replaces them by the broker's time";
-    "min.cleanable.dirty.ratio", Double, "0.5", Real(0.0, 1.0), Topic, Later:
+    "min.cleanable.dirty.ratio", Double, "0.5", Real(0.0, 1.0), Topic, Used:
         "share of uncompacted bytes from which on a log is compacted";
-    "min.compaction.lag.ms", Long, "0", AtLeast(0), Topic, Later:
+    "min.compaction.lag.ms", Long, "0", AtLeast(0), Topic, Used:
         "a record is not compacted while it is younger than this";
     "min.insync.replicas", Int, "1", AtLeast(1), Topic, Later:
         "replicas that must have a record before acks=all is answered";

@@ -64,7 +64,8 @@ impl Cleaner {
                 if let Some(full_at) = filling.take(&batch, decompressor).await? {
                     return Ok(Some(full_at));
                 }
-                self.keep_pace(batch.view.bytes().len() as u64).await;
+                let bytes = batch.view.bytes().len() as u64;
+                self.keep_pace(log, bytes).await?;
             }
         }
         Ok(None)

@@ -26,6 +26,7 @@ mod write;
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::durability::Gate;
 use super::error::StorageError;
@@ -54,6 +55,9 @@ use write::SegmentWriter;
 
 /// Bytes of an index of aborted transactions that is read: more than a million entries.
 const ABORTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long a round sleeps before it sees that its log is closed.
+const NAP_MAX: Duration = Duration::from_millis(50);
 
 /// What is known of a log's compaction.
 #[derive(Debug, Default)]
@@ -225,20 +229,25 @@ impl Cleaner {
                 let ends_segment = is_last && batch.is_last;
                 sieve.pass(log, &batch, ends_segment, writer).await?;
                 let bytes = batch.view.bytes().len() as u64 + writer.write_gathered(log).await?;
-                self.keep_pace(bytes).await;
+                self.keep_pace(log, bytes).await?;
             }
         }
         Ok(())
     }
 
     /// Counts bytes against the rate, and lets others have their turn.
-    async fn keep_pace(&mut self, bytes: u64) {
-        let wait = self.pace.count(bytes, rt::time::now());
+    async fn keep_pace(&mut self, log: &Log, bytes: u64) -> Result<(), Ended> {
+        let mut wait = self.pace.count(bytes, rt::time::now());
         if wait.is_zero() {
             task::yield_if_needed().await;
-        } else {
-            rt::time::sleep(wait).await;
         }
+        while !wait.is_zero() {
+            let nap = wait.min(NAP_MAX);
+            rt::time::sleep(nap).await;
+            wait -= nap;
+            log.check_compactable()?;
+        }
+        Ok(())
     }
 }
 
