@@ -29,6 +29,8 @@ pub struct BrokerConfig {
     pub sockets: SocketConfig,
     /// At least one.
     pub log_directories: Vec<String>,
+    /// Free bytes below which a directory takes no records of producers.
+    pub free_bytes_min: u64,
     /// Threads that own partitions; `None` is one for each CPU that this process may use.
     pub core_count: Option<u16>,
     /// Steps that hold a core for too long are measured exactly, and told at the end.
@@ -92,6 +94,7 @@ impl BrokerConfig {
             controller_listeners: controller,
             sockets: SocketConfig::from_values(&values),
             log_directories: directories,
+            free_bytes_min: u64::try_from(values.whole("log.dirs.free.bytes.min")).unwrap_or(0),
             core_count: values
                 .whole_or_null("core.count")
                 .and_then(|count| u16::try_from(count).ok()),

@@ -143,7 +143,7 @@ pub fn append_error(error: AppendError) -> Refusal {
         AppendError::Invalid(error) => batch_error(&error),
         AppendError::Refused(error) => Refusal::with(log_error(error), error),
         AppendError::Transactional => Refusal::with(ErrorCode::INVALID_TXN_STATE, error),
-        AppendError::Offline => Refusal::with(ErrorCode::KAFKA_STORAGE_ERROR, error),
+        AppendError::Full | AppendError::Offline => Refusal::with(ErrorCode::KAFKA_STORAGE_ERROR, error),
     }
 }
 
@@ -202,7 +202,7 @@ pub fn delete_records_error(error: DeleteRecordsError) -> ErrorCode {
         DeleteRecordsError::NotHosted => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         DeleteRecordsError::OutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         DeleteRecordsError::CompactedOnly => ErrorCode::POLICY_VIOLATION,
-        DeleteRecordsError::Offline => ErrorCode::KAFKA_STORAGE_ERROR,
+        DeleteRecordsError::Full | DeleteRecordsError::Offline => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }
 

@@ -23,6 +23,7 @@ pub mod properties;
 pub mod read;
 pub mod recovery;
 pub mod retention;
+pub mod room;
 pub mod scan;
 pub mod segment;
 pub mod state;

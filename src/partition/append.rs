@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, CHECKSUM_STEP_BYTES, VALIDATION_STEP_BYTES};
 use crate::base::time::TimestampMs;
 use crate::log::Origin;
+use crate::log::room::Room;
 use crate::partition::Partition;
 use crate::partition::turns::Turn;
 use crate::partition::types::{Append, AppendError, Appended};
@@ -17,7 +18,7 @@ use crate::partition::workspace::Workspace;
 use crate::record::{
     BatchError, BatchHeader, BatchView, Compression, Decompressor, Rules, TimestampType, Validated, Validation,
 };
-use crate::storage::NewBatch;
+use crate::storage::{NewBatch, StorageError};
 
 /// Records of a batch that are checked at once, each taking some 10 ns.
 const RECORDS_AT_ONCE_MAX: i32 = 8192;
@@ -111,11 +112,19 @@ impl Partition {
         if view.header().attributes.is_transactional() {
             return Err(AppendError::Transactional);
         }
+        if self.log.health().room() == Room::None {
+            return Err(AppendError::Full);
+        }
         let batch = NewBatch::validated(view, validated);
         let outcomes = self
             .log
             .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
-            .map_err(|_| AppendError::Offline)?;
+            .map_err(|error| match error {
+                StorageError::Full { .. } => AppendError::Full,
+                StorageError::Offline { .. } | StorageError::Damaged { .. } | StorageError::Failed { .. } => {
+                    AppendError::Offline
+                }
+            })?;
         // With one replica, what is appended is committed.
         self.high_watermark.set(self.log.log_end_offset());
         let outcome = outcomes.into_iter().next().ok_or(AppendError::Offline)?;

@@ -139,7 +139,7 @@ impl Partition {
 fn read_failed(error: StorageError) -> ReadError {
     match error {
         StorageError::Offline { .. } => ReadError::Offline,
-        StorageError::Damaged { .. } | StorageError::Failed { .. } => {
+        StorageError::Damaged { .. } | StorageError::Failed { .. } | StorageError::Full { .. } => {
             tracing::error!(%error, "records cannot be read");
             ReadError::Offline
         }

@@ -43,7 +43,12 @@ impl Partition {
             DeleteUpTo::Offset(offset) => offset,
         };
         let trimmed = self.log.advance_log_start_to(offset).await;
-        trimmed.map_err(|_| DeleteRecordsError::Offline)
+        trimmed.map_err(|error| match error {
+            StorageError::Full { .. } => DeleteRecordsError::Full,
+            StorageError::Offline { .. } | StorageError::Damaged { .. } | StorageError::Failed { .. } => {
+                DeleteRecordsError::Offline
+            }
+        })
     }
 
     /// How long files are kept that are not of the log any more.

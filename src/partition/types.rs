@@ -41,6 +41,8 @@ pub enum AppendError {
     Refused(#[from] crate::log::AppendError),
     #[error("transactions are not served")]
     Transactional,
+    #[error("the disk has less than log.dirs.free.bytes.min left; it takes records again when there is more room")]
+    Full,
     #[error("the log directory is offline")]
     Offline,
 }
@@ -132,6 +134,8 @@ pub enum DeleteRecordsError {
     OutOfRange,
     #[error("the topic is compacted, and not deleted from")]
     CompactedOnly,
+    #[error("the disk has no room to note it")]
+    Full,
     #[error("the log directory is offline")]
     Offline,
 }

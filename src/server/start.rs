@@ -184,7 +184,9 @@ fn open_directories(config: &Config) -> Result<Vec<LogDirectory>, ServeError> {
     for path in &broker.log_directories {
         let cluster_id = opened.first().map(|first| first.properties().cluster_id.as_str());
         let cluster_id = cluster_id.or(cluster_id_found.as_deref());
-        opened.push(LogDirectory::open(path.as_ref(), broker.node_id, cluster_id)?);
+        let directory = LogDirectory::open(path.as_ref(), broker.node_id, cluster_id)?;
+        directory.health().look_at_room(broker.free_bytes_min);
+        opened.push(directory);
     }
     Ok(opened)
 }

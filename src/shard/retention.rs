@@ -1,15 +1,17 @@
 //! The front of logs: what has had its time goes, now and then; what clients delete, at once.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::base::ids::TopicIdPartition;
 use crate::base::offset::Offset;
+use crate::log::room::Room;
 use crate::partition::Partition;
 use crate::partition::types::{DeleteRecordsError, DeleteUpTo};
 use crate::rt;
 use crate::shard::message::{Answer, Asked, ShardReply};
 use crate::shard::{Origin, Shard};
-use crate::storage::Trimmed;
+use crate::storage::{Health, Trimmed};
 
 /// Partitions that are looked at before the next rest: the rests of one round add up to the interval.
 const PARTITIONS_AT_ONCE: usize = 64;
@@ -51,8 +53,24 @@ impl Shard {
         let woken = self.purgatory.borrow_mut().look_again(id);
         self.wake(woken);
         if !trimmed.files.is_empty() {
-            self.trash
-                .add(rt::time::now().plus(partition.file_delete_delay()), trimmed.files);
+            // On a full disk room is made at once.
+            let delay = match partition.log().health().room() {
+                Room::None => Duration::ZERO,
+                Room::Enough | Room::Little => partition.file_delete_delay(),
+            };
+            self.trash.add(rt::time::now().plus(delay), trimmed.files);
+        }
+    }
+
+    /// Looks at the room on the disk of each directory, this core at its share of them, for ever.
+    pub async fn watch_room(self: Rc<Self>) {
+        let floor_bytes = self.config.broker.free_bytes_min;
+        let cores = usize::from(self.cores);
+        let mine = self.directories.all().iter().skip(self.id.index()).step_by(cores);
+        let mine: Vec<Health> = mine.map(|directory| directory.health().clone()).collect();
+        while !mine.is_empty() {
+            let looks = mine.iter().map(|health| health.look_at_room(floor_bytes));
+            rt::time::sleep(looks.min().unwrap_or_default()).await;
         }
     }
 

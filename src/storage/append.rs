@@ -7,7 +7,8 @@ use crate::base::ids::LeaderEpoch;
 use crate::base::offset::{FilePosition, Offset};
 use crate::base::time::TimestampMs;
 use crate::log::names::{FileKind, file_name};
-use crate::log::{AppendContext, AppendError, AppendPlan, Appending, Batch, Origin, plan_append};
+use crate::log::room::Room;
+use crate::log::{AppendContext, AppendError, AppendPlan, Appending, Batch, LogState, Origin, plan_append};
 use crate::record::{Assignment, BATCH_HEADER_BYTES, BatchHeader, BatchView, TimestampType, Validated};
 
 /// One batch to append: its header as it came, what a topic's rules make of its timestamps, and the bytes after the header.
@@ -78,13 +79,31 @@ struct Group<'a> {
     parts: Vec<([u8; BATCH_HEADER_BYTES], &'a [u8])>,
 }
 
+/// The log before an append that may find no room.
+struct Before {
+    state: LogState,
+    offset_entries: u32,
+    time_entries: u32,
+}
+
+impl Before {
+    fn of(state: LogState, files: &Files) -> Self {
+        Self {
+            state,
+            offset_entries: files.active.offset_index.entries(),
+            time_entries: files.active.time_index.entries(),
+        }
+    }
+}
+
 impl Log {
     /// Appends batches in their order, with one write unless a segment ends among them; each has an outcome of its own.
     ///
     /// They are in the page cache then, and readable; [`Log::make_durable`] puts them on the disk.
     ///
     /// # Errors
-    /// [`StorageError::Offline`] when the write fails or an earlier one did: nothing of this call counts then.
+    /// [`StorageError::Offline`] when the write fails or an earlier one did, [`StorageError::Full`] when there is no room for it: nothing of
+    /// this call counts then.
     pub fn append(
         &self,
         batches: &[NewBatch<'_>],
@@ -102,19 +121,48 @@ impl Log {
         };
         let mut state = self.inner.state.borrow_mut();
         let mut files = self.inner.files.borrow_mut();
-        // Once a plan is applied there is no way back: whatever may fail harmlessly comes first.
+        // Once a plan is applied there is no way back, but where the disk is nearly full: whatever may fail harmlessly comes first.
         files.active_log()?;
+        let mut before = match self.inner.health.room() {
+            Room::Enough => None,
+            Room::Little | Room::None => Some(Before::of(state.clone(), &files)),
+        };
+        let appended = self.append_each(batches, &context, &mut state, &mut files, &mut before);
+        match (appended, before) {
+            (Err(StorageError::Full { .. }), Some(before)) => Err(self.take_back(before, &mut state, &mut files)),
+            (Err(StorageError::Full { .. }), None) => {
+                let error = std::io::ErrorKind::StorageFull.into();
+                Err(self.inner.health.fail("write", &files.directory, &error))
+            }
+            (appended, _) => appended,
+        }
+    }
+
+    fn append_each(
+        &self,
+        batches: &[NewBatch<'_>],
+        context: &AppendContext<'_>,
+        state: &mut LogState,
+        files: &mut Files,
+        before: &mut Option<Before>,
+    ) -> Result<Vec<Result<Appended, AppendError>>, StorageError> {
         let mut outcomes = Vec::with_capacity(batches.len());
         let mut group = Group {
             position: FilePosition::ZERO,
             parts: Vec::with_capacity(batches.len()),
         };
         for batch in batches {
-            let plan = plan_append(&state, &batch.facts(), &context);
+            let plan = plan_append(state, &batch.facts(), context);
             if let Ok(AppendPlan::Append(appending)) = &plan {
-                if appending.roll.is_some() {
-                    self.write_group(&mut files, &mut group)?;
-                    self.roll(&mut files, &state, appending.base_offset)?;
+                if let Some(roll) = appending.roll {
+                    self.write_group(files, &mut group)?;
+                    self.roll(files, state, appending.base_offset)?;
+                    if let Some(before) = before {
+                        // From here on there is a way back to the beginning of the new segment.
+                        let mut state = state.clone();
+                        state.begin_segment(appending.base_offset, roll.now);
+                        *before = Before::of(state, files);
+                    }
                 }
                 if group.parts.is_empty() {
                     group.position = appending.position;
@@ -132,8 +180,24 @@ impl Log {
             }
             outcomes.push(plan.map(|plan| outcome_of(&plan, batch)));
         }
-        self.write_group(&mut files, &mut group)?;
+        self.write_group(files, &mut group)?;
         Ok(outcomes)
+    }
+
+    /// Makes the log what it was before an append that found no room.
+    fn take_back(&self, before: Before, state: &mut LogState, files: &mut Files) -> StorageError {
+        let health = &self.inner.health;
+        *state = before.state;
+        let length = u64::from(state.active_segment().bytes);
+        let truncated = files.active_log().and_then(|log| {
+            let truncated = log.truncate(length);
+            truncated.map_err(|error| health.fail("truncate", &files.directory, &error))?;
+            files.active.offset_index.truncate_to(before.offset_entries, health)?;
+            files.active.time_index.truncate_to(before.time_entries, health)
+        });
+        truncated.err().unwrap_or_else(|| StorageError::Full {
+            directory: files.directory.to_path_buf(),
+        })
     }
 
     /// Notes that a new leader will append from the end of the log on.
@@ -160,7 +224,9 @@ impl Log {
         let written = files.active_log()?.write_at(group.position, &slices);
         written.map_err(|error| {
             let name = file_name(files.active.base_offset, FileKind::Log);
-            self.inner.health.fail("write", &files.directory.join(name), &error)
+            self.inner
+                .health
+                .fail_write("write", &files.directory.join(name), &error)
         })?;
         group.parts.clear();
         Ok(())

@@ -17,7 +17,7 @@ impl Log {
     /// point, the end of the log at the call: recovery need not look at what lies below.
     ///
     /// # Errors
-    /// [`StorageError::Offline`].
+    /// [`StorageError::Offline`]; [`StorageError::Full`] when there is no room for what is derived.
     pub async fn checkpoint(&self) -> Result<Offset, StorageError> {
         let _turn = self.inner.durability.checkpointing.enter().await;
         let (derived, recovery_point) = {
@@ -34,7 +34,7 @@ impl Log {
     /// Puts the segments that were rolled on the disk, with all that is derived of them: the recovery point is where the active one begins.
     ///
     /// # Errors
-    /// [`StorageError::Offline`].
+    /// [`StorageError::Offline`]; [`StorageError::Full`] when all that is on the disk, and there is no room to note so.
     pub(super) async fn checkpoint_rolled(&self) -> Result<(), StorageError> {
         let _turn = self.inner.durability.checkpointing.enter().await;
         let active = self.inner.files.borrow().active.base_offset;
@@ -85,7 +85,7 @@ impl Log {
     pub(super) async fn replace_own_file(&self, name: &str, text: &str) -> Result<(), StorageError> {
         let path = self.path().join(name);
         let replaced = replace_unless_retired(&self.inner.durability, path.clone(), text.as_bytes()).await;
-        replaced.map_err(|error| self.inner.health.fail("write", &path, &error))
+        replaced.map_err(|error| self.inner.health.fail_write("write", &path, &error))
     }
 }
 

@@ -19,12 +19,13 @@ const SNAPSHOTS_KEPT: usize = 3;
 
 impl Log {
     /// Ends the active segment and begins the files of one at `base_offset`. The old one is synced in the background.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`], [`StorageError::Full`]: then the log is as before.
     pub(super) fn roll(&self, files: &mut Files, state: &LogState, base_offset: Offset) -> Result<(), StorageError> {
-        let health = &self.inner.health;
-        let new = SegmentFiles::create(&files.directory, base_offset, health)?;
         let log = files.active_log()?;
-        let mut derived = self.finish_indexes(files, state)?;
-        derived.push(self.write_snapshot(&files.directory, state, base_offset)?);
+        let made = self.make_segment(files, state, base_offset);
+        let (new, derived) = made.inspect_err(|_| remove_segment(&files.directory, base_offset))?;
         files.closing.push(Closing {
             base_offset: files.active.base_offset,
             log,
@@ -54,6 +55,19 @@ impl Log {
         derived.push(self.write_snapshot(&files.directory, state, state.log_end_offset())?);
         durability.note_new_names();
         Ok(derived)
+    }
+
+    /// The files of the segment at `base_offset`, and what was made of those before.
+    fn make_segment(
+        &self,
+        files: &mut Files,
+        state: &LogState,
+        base_offset: Offset,
+    ) -> Result<(SegmentFiles, Vec<File>), StorageError> {
+        let new = SegmentFiles::create(&files.directory, base_offset, &self.inner.health)?;
+        let mut derived = self.finish_indexes(files, state)?;
+        derived.push(self.write_snapshot(&files.directory, state, base_offset)?);
+        Ok((new, derived))
     }
 
     /// Gives the active segment's time index its closing entry and writes both indexes; returns their files.
@@ -88,7 +102,7 @@ impl Log {
             file.write_at(FilePosition::ZERO, &[&bytes])?;
             Ok(file)
         };
-        write().map_err(|error| self.inner.health.fail("write", &path, &error))
+        write().map_err(|error| self.inner.health.fail_write("write", &path, &error))
     }
 
     /// Removes producer snapshots but the newest; one that cannot be removed stays, and harms nobody.
@@ -111,8 +125,19 @@ impl Log {
     /// Puts everything on the disk, as a start after a clean stop wants to find it; returns the recovery point, the end of the log.
     ///
     /// # Errors
-    /// [`StorageError::Offline`].
+    /// [`StorageError::Offline`], also where there is no room for it: the next start recovers then.
     pub async fn close(&self) -> Result<Offset, StorageError> {
+        let closed = self.close_files().await;
+        closed.map_err(|error| match error {
+            StorageError::Full { .. } => {
+                let full = std::io::ErrorKind::StorageFull.into();
+                self.inner.health.fail("write", &self.path(), &full)
+            }
+            StorageError::Offline { .. } | StorageError::Damaged { .. } | StorageError::Failed { .. } => error,
+        })
+    }
+
+    async fn close_files(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
         let end = self.log_end_offset();
@@ -127,5 +152,12 @@ impl Log {
             self.inner.durability.note_settled();
         }
         Ok(recovery_point)
+    }
+}
+
+/// Takes away the files of a segment that could not be begun: empty, or of use to nobody.
+fn remove_segment(directory: &Path, base_offset: Offset) {
+    for kind in FileKind::ALL {
+        let _ = fs::remove_file(directory.join(file_name(base_offset, kind)));
     }
 }

@@ -223,7 +223,7 @@ impl LogDirectory {
             replace_file_now(&path.join(PARTITION_METADATA), text.as_bytes())?;
             fs::sync_directory(&self.inner.path)
         };
-        create().map_err(|error| self.inner.health.fail("create", &path, &error))
+        create().map_err(|error| self.inner.health.fail_write("create", &path, &error))
     }
 
     /// What [`Log::open`](super::Log::open) needs to know of a partition.

@@ -65,7 +65,7 @@ impl SegmentFiles {
         let path = |kind| directory.join(file_name(base_offset, kind));
         let log_path = path(FileKind::Log);
         let log = File::open(&log_path, Open::Create).and_then(|file| file.truncate(0).map(|()| file));
-        let log = log.map_err(|error| health.fail("create", &log_path, &error))?;
+        let log = log.map_err(|error| health.fail_write("create", &log_path, &error))?;
         Ok(Self {
             base_offset,
             log: Some(log),

@@ -34,7 +34,7 @@ impl<const N: usize> IndexFile<N> {
     /// Makes the file, empty.
     pub(super) fn create(path: PathBuf, health: &Health) -> Result<Self, StorageError> {
         let file = File::open(&path, Open::Create).and_then(|file| file.truncate(0).map(|()| file));
-        let file = file.map_err(|error| health.fail("create", &path, &error))?;
+        let file = file.map_err(|error| health.fail_write("create", &path, &error))?;
         Ok(Self {
             path,
             file: Some(file),
@@ -67,11 +67,19 @@ impl<const N: usize> IndexFile<N> {
 
     /// Adds an entry; it may reach the file later.
     pub(super) fn push(&mut self, entry: [u8; N], health: &Health) -> Result<(), StorageError> {
-        self.pending.extend_from_slice(&entry);
-        if self.pending.len() + N > PENDING_BYTES_MAX {
-            self.flush(health)?;
+        if self.pending.ends_with(&entry) {
+            // A segment that could not be ended for want of room is ended again.
+            return Ok(());
         }
-        Ok(())
+        self.pending.extend_from_slice(&entry);
+        if self.pending.len() + N <= PENDING_BYTES_MAX {
+            return Ok(());
+        }
+        match self.flush(health) {
+            // Entries wait in memory for room; there are only so many until producers are refused.
+            Err(StorageError::Full { .. }) => Ok(()),
+            flushed => flushed,
+        }
     }
 
     /// Writes the entries gathered in memory.
@@ -82,9 +90,23 @@ impl<const N: usize> IndexFile<N> {
         let position = FilePosition(u64::from(self.written) * N as u64);
         let file = self.opened().map_err(|error| health.fail("open", &self.path, &error))?;
         file.write_at(position, &[&self.pending])
-            .map_err(|error| health.fail("write", &self.path, &error))?;
+            .map_err(|error| health.fail_write("write", &self.path, &error))?;
         self.written += u32::try_from(self.pending.len() / N).unwrap_or(0);
         self.pending.clear();
+        Ok(())
+    }
+
+    /// Takes back the last entries, so that `entries` are left.
+    pub(super) fn truncate_to(&mut self, entries: u32, health: &Health) -> Result<(), StorageError> {
+        let pending = entries.saturating_sub(self.written);
+        self.pending
+            .truncate(usize::try_from(pending).unwrap_or(usize::MAX).saturating_mul(N));
+        if entries < self.written {
+            let bytes = u64::from(entries) * N as u64;
+            let truncated = self.opened().and_then(|file| file.truncate(bytes));
+            truncated.map_err(|error| health.fail("truncate", &self.path, &error))?;
+            self.written = entries;
+        }
         Ok(())
     }
 

@@ -241,7 +241,7 @@ impl<'a> Opening<'a> {
             }
             fs::sync_directory(parent)
         };
-        make().map_err(|error| self.health.fail("create", path, &error))?;
+        make().map_err(|error| self.health.fail_write("create", path, &error))?;
         let base_offset = self.request.log_start_offset;
         let active = SegmentFiles::create(path, base_offset, self.health)?;
         let state = LogState::new(base_offset, self.request.now);
@@ -298,7 +298,7 @@ impl<'a> Opening<'a> {
     async fn write_checkpoint(&self, name: &str, text: &str) -> Result<(), StorageError> {
         let path = self.request.path.join(name);
         let written = replace_file(path.clone(), text.as_bytes()).await;
-        written.map_err(|error| self.health.fail("write", &path, &error))
+        written.map_err(|error| self.health.fail_write("write", &path, &error))
     }
 
     /// A snapshot of a part of the log that is gone would be taken for one of what will stand there.

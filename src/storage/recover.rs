@@ -238,7 +238,7 @@ impl Opening<'_> {
             self.report.segments_walked += 1;
             for (kind, bytes) in [(FileKind::OffsetIndex, offset_bytes), (FileKind::TimeIndex, time_bytes)] {
                 let replaced = replace_if_different(path(kind), bytes).await;
-                replaced.map_err(|error| self.health.fail("write", &path(kind), &error))?;
+                replaced.map_err(|error| self.health.fail_write("write", &path(kind), &error))?;
             }
         }
         self.active = rebuild.active();

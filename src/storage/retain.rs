@@ -61,7 +61,7 @@ impl Log {
     /// Makes `offset` the first one that clients may read, if it is not below already; on the disk when this returns.
     ///
     /// # Errors
-    /// [`StorageError::Offline`].
+    /// [`StorageError::Offline`]; [`StorageError::Full`] when there is no room to note an offset inside a segment.
     pub async fn advance_log_start_to(&self, offset: Offset) -> Result<Trimmed, StorageError> {
         self.inner.health.check()?;
         let _turn = self.inner.durability.trimming.enter().await;
@@ -131,9 +131,23 @@ impl Log {
     /// Moves the start of the log; returns the files that are not of the log any more.
     async fn trim_to(&self, offset: Offset) -> Result<Vec<PathBuf>, StorageError> {
         // Records from `offset` on, and what is known of producers from records before, must not depend on what goes.
-        self.checkpoint().await?;
+        match self.checkpoint_rolled().await {
+            Ok(()) | Err(StorageError::Full { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.sync_through(offset).await?;
+        self.sync_names().await?;
         let text = encode_offsets([(self.partition(), offset)]);
-        self.replace_own_file(LOG_START_OFFSETS, &text).await?;
+        let noted = self.replace_own_file(LOG_START_OFFSETS, &text).await;
+        let begins_a_segment = self.with_state(|state| {
+            let mut bases = state.segments().iter().map(|segment| segment.base_offset);
+            bases.any(|base_offset| base_offset == offset)
+        });
+        let is_noted = match noted {
+            // On a full disk room is made without a note: the names say where the log begins, as long as they go in order.
+            Err(StorageError::Full { .. }) if begins_a_segment => false,
+            noted => noted.map(|()| true)?,
+        };
         if self.inner.durability.is_retired() {
             return Ok(Vec::new());
         }
@@ -143,6 +157,10 @@ impl Log {
         for segment in forgotten {
             self.inner.files.borrow_mut().forget(segment.base_offset);
             self.rename_segment(segment.base_offset, &mut renamed)?;
+            if !is_noted {
+                self.inner.durability.note_new_names();
+                self.sync_names().await?;
+            }
         }
         if !renamed.is_empty() {
             self.inner.durability.note_new_names();

@@ -187,14 +187,11 @@ fn there_is_no_tiered_storage() {
     }
 }
 
+/// A key and its value.
+type Setting<'a> = (&'a str, Option<&'a str>);
+
 /// Replaces all settings of a topic.
-fn replace(
-    client: &mut Client,
-    version: i16,
-    topic: &str,
-    configs: &[(&str, Option<&str>)],
-    validate_only: bool,
-) -> i16 {
+fn replace(client: &mut Client, version: i16, topic: &str, configs: &[Setting<'_>], validate_only: bool) -> i16 {
     let request = AlterConfigsRequest {
         resources: vec![AlterConfigsResource {
             resource_type: TOPIC,
@@ -242,7 +239,7 @@ fn every_version_replaces_all_settings() {
         wait_for(["1000", "2000"]);
         assert_eq!(replace(&mut client, version, &topic.name, &both[1..], false), NONE);
         wait_for(["9223372036854775807", "2000"]);
-        let bad: [(&[(&str, Option<&str>)], i16); 4] = [
+        let bad: [(&[Setting<'_>], i16); 4] = [
             (&[("flush.ms", Some("-1"))], INVALID_CONFIG),
             (&[("no.such.key", Some("1"))], INVALID_CONFIG),
             (&[("flush.ms", None)], INVALID_REQUEST),

@@ -173,6 +173,11 @@ impl Broker {
         }
     }
 
+    /// What our own broker has said since its last start.
+    pub fn said(&self) -> String {
+        self.own.as_ref().map_or_else(String::new, |own| own.process.output())
+    }
+
     /// Process id of our own broker.
     pub fn pid(&self) -> Option<Pid> {
         Some(self.own.as_ref()?.process.pid)

@@ -33,6 +33,7 @@ mod fetch;
 mod fetch_epochs;
 mod fetch_wait;
 mod flood;
+mod full_disk;
 mod idempotence;
 mod large_batches;
 mod list_offsets;

@@ -24,7 +24,9 @@ use duramen::record::{BatchBuilder, Compression, CompressionLevel, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
-use duramen::storage::{Cleaner, CleanerSettings, CompactionWork, Journal, Log, LogDirectory, NewBatch, Shutdown};
+use duramen::storage::{
+    Cleaner, CleanerSettings, CompactionWork, Journal, Log, LogDirectory, NewBatch, Shutdown, StorageError,
+};
 
 use crate::compacted::{PRODUCERS, Shadow, Written, assert_one_record_a_key};
 use crate::shadow::view;
@@ -136,6 +138,7 @@ async fn live_round(life: Rc<Life>) {
     let (log, report) = match Log::open(directory.health(), request).await {
         Ok(opened) => opened,
         Err(_) if Simulation::has_crashed() || directory.health().is_offline() => return,
+        Err(StorageError::Full { .. }) => return,
         Err(error) => panic!("a log that was never damaged does not open: {error}"),
     };
     let Ok(journal) = Journal::open(&directory, ShardId(0), life.journal_bytes) else {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use duramen::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
-use duramen::log::{Origin, Retention, Settings};
+use duramen::log::read::FirstBatch;
+use duramen::log::{Origin, ReadRequest, Retention, Settings};
 use duramen::record::build::ProducerStamp;
 use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Random, Simulation};
 use duramen::rt::{fs, task, time};
-use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown};
+use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown, StorageError};
 
 use crate::shadow::{Shadow, view};
 
@@ -68,6 +69,7 @@ impl Life {
         let (log, report) = match Log::open(directory.health(), request).await {
             Ok(opened) => opened,
             Err(_) if Simulation::has_crashed() || directory.health().is_offline() => return None,
+            Err(StorageError::Full { .. }) => return None,
             Err(error) => panic!("a log that was never damaged does not open: {error}"),
         };
         if Simulation::has_crashed() {
@@ -182,7 +184,14 @@ fn append(life: &Life, log: &Log, batches: &[Vec<u8>], epoch: LeaderEpoch) -> Op
         expected = expected.plus(i64::from(batch.header().record_count));
     }
     let new: Vec<_> = views.iter().map(NewBatch::as_it_is).collect();
-    let outcomes = log.append(&new, Origin::Client, epoch, time::wall()).ok()?;
+    let outcomes = log.append(&new, Origin::Client, epoch, time::wall());
+    if let Err(StorageError::Full { .. }) = outcomes {
+        let end = log.log_end_offset();
+        assert!(end < expected, "what found no room is not in the log");
+        life.shadow.borrow_mut().refuse_from(end.0);
+        read_back(life, log);
+    }
+    let outcomes = outcomes.ok()?;
     assert!(
         outcomes
             .iter()
@@ -190,6 +199,31 @@ fn append(life: &Life, log: &Log, batches: &[Vec<u8>], epoch: LeaderEpoch) -> Op
     );
     assert_eq!(log.log_end_offset(), expected);
     Some(expected)
+}
+
+/// The log is whole after an append that found no room: its end is where the shadow's is, and can be read.
+fn read_back(life: &Life, log: &Log) {
+    assert_eq!(life.shadow.borrow().end(), log.log_end_offset().0);
+    let last = life
+        .shadow
+        .borrow()
+        .written
+        .last_key_value()
+        .map(|(base, bytes)| (*base, bytes.clone()));
+    let Some((base, bytes)) = last.filter(|(base, _)| *base >= log.log_start_offset().0) else {
+        return;
+    };
+    let request = ReadRequest {
+        offset: Offset(base),
+        upper: Offset(i64::MAX),
+        bytes_max: 1 << 20,
+        first_batch: FirstBatch::Whole,
+    };
+    let range = log
+        .read(&request)
+        .expect("the disk works")
+        .expect("the offset is in the log");
+    assert_eq!(range.expect("there is a batch").read().expect("the disk works"), bytes);
 }
 
 fn assert_repeat_is_known(log: &Log, bytes: &[u8], next: Offset) {

@@ -107,6 +107,7 @@ async fn live_round(machine: Rc<Machine>) {
     let Ok(directory) = LogDirectory::open(Path::new(DATA), NodeId(1), None) else {
         return;
     };
+    directory.health().look_at_room(0);
     assert!(
         directory.shutdown() == Shutdown::Unclean || machine.may_be_marked.get(),
         "the mark of a clean stop has a clean stop before it"

@@ -9,6 +9,9 @@ properties! {
         "threads, one pinned to each CPU; by default as many as the CPUs that this process may use";
     "core.stalls.report", Bool, "false", Any, Start, Used, internal:
         "whether steps that hold a core for too long are measured exactly and told at the end, for tests";
+    "log.dirs.free.bytes.min", Long, "67108864", AtLeast(0), Start, Used:
+        "bytes that a data directory's disk must have left for producers to be served: below, they get KAFKA_STORAGE_ERROR, and reads, deletes \
+         and retention go on; room for metadata, checkpoints and what is written between two looks at the disk";
     "journal.bytes", Long, null, AtLeast(0), Start, Used:
         "bytes of the journal of each core on each log directory, in which short acks=all appends become durable by one write; by default \
          by the free space of the disk; 0 is none: then each partition is synced";

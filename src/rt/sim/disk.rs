@@ -168,6 +168,12 @@ impl Disk {
         20 + self.random.below(400)
     }
 
+    /// Bytes that still fit; `None` for a disk that has no end.
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        let room = self.faults.full_after_bytes?;
+        Some(room.saturating_sub(self.bytes_written))
+    }
+
     /// Counts an operation; the crash comes after the one that was chosen, hence before the next.
     pub(super) fn begin_operation(&mut self) {
         if self.crashed.is_none() && self.faults.crash_at == Some(self.operations) {

@@ -291,6 +291,9 @@ pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
     Ok(operate(|disk| disk.exists(path.as_ref())))
 }
 
+/// Of a disk that has no end.
+const TOTAL_BYTES: u64 = 1 << 40;
+
 /// The room on a file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Space {
@@ -301,9 +304,10 @@ pub struct Space {
 /// # Errors
 /// None here.
 pub fn space(_path: impl AsRef<Path>) -> io::Result<Space> {
+    let free_bytes = Core::current().disk.borrow().free_bytes();
     Ok(Space {
-        total_bytes: 1 << 40,
-        free_bytes: 1 << 40,
+        total_bytes: TOTAL_BYTES,
+        free_bytes: free_bytes.unwrap_or(TOTAL_BYTES),
     })
 }
 
