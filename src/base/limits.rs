@@ -56,6 +56,9 @@ pub const STALL_KINDS_MAX: usize = 32;
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 500 us.
 pub const VALIDATION_STEP_BYTES: u64 = 128 * 1024;
 
+/// Bytes of records that are compressed before other tasks of the core have their turn; gzip takes 500 us for them.
+pub const RECOMPRESSION_STEP_BYTES: usize = 16 * 1024;
+
 /// Batches that a core checks in steps at one time, each with a decompressor of its own.
 pub const BATCHES_IN_STEPS_MAX: usize = 8;
 

@@ -8,7 +8,7 @@ use super::error::{ConfigError, TopicConfigError};
 use super::listener::{Listener, Listeners};
 use super::source::{Settings, refusal};
 use super::table::{broker_property, synonyms};
-use super::topic::{Compression, TopicConfig};
+use super::topic::TopicConfig;
 use super::value::Values;
 use crate::base::ids::NodeId;
 
@@ -123,11 +123,6 @@ impl BrokerConfig {
             notices.push(format!(
                 "the controller is inside this process: its listener {names} is accepted and not bound"
             ));
-        }
-        if self.topic_defaults.compression != Compression::Producer {
-            notices.push(
-                "compression.type: only `producer` has effect yet; batches are kept as producers send them".to_owned(),
-            );
         }
         notices
     }

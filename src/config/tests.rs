@@ -242,10 +242,6 @@ fn keys_that_do_nothing_are_told() {
             "listener.name.a.ssl.protocol=x",
             "accepted keys of Kafka without meaning here: listener.name.a.ssl.protocol",
         ),
-        (
-            "compression.type=zstd",
-            "compression.type: only `producer` has effect yet; batches are kept as producers send them",
-        ),
     ];
     for (text, expected) in cases {
         assert_eq!(load(text).notices, [expected]);
@@ -369,5 +365,30 @@ fn no_value_of_any_key_is_a_panic() {
                 property.name
             );
         }
+    }
+}
+
+#[test]
+fn the_level_of_compression_is_that_of_the_codec() {
+    for (text, expected) in [
+        ("", (Compression::Producer, None)),
+        ("compression.type=gzip", (Compression::Gzip, None)),
+        (
+            "compression.type=gzip\ncompression.gzip.level=7",
+            (Compression::Gzip, Some(7)),
+        ),
+        ("compression.type=zstd", (Compression::Zstd, Some(3))),
+        (
+            "compression.type=zstd\ncompression.zstd.level=-9",
+            (Compression::Zstd, Some(-9)),
+        ),
+        (
+            "compression.type=lz4\ncompression.lz4.level=12",
+            (Compression::Lz4, None),
+        ),
+        ("compression.type=uncompressed", (Compression::Uncompressed, None)),
+    ] {
+        let defaults = load(text).broker.topic_defaults;
+        assert_eq!((defaults.compression, defaults.compression_level), expected, "{text}");
     }
 }

@@ -59,6 +59,8 @@ pub struct TopicConfig {
     pub timestamp_before_max_ms: i64,
     pub timestamp_after_max_ms: i64,
     pub compression: Compression,
+    /// Level of the codec that `compression` names; `None` is the codec's own, also where it has only one.
+    pub compression_level: Option<i32>,
     pub cleanup: Cleanup,
     /// -1 for ever.
     pub retention_ms: i64,
@@ -154,6 +156,7 @@ impl TopicConfig {
             timestamp_before_max_ms: values.whole("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: values.whole("message.timestamp.after.max.ms"),
             compression: compression(values.text("compression.type")),
+            compression_level: compression_level(values),
             cleanup: Cleanup {
                 delete: cleans("delete"),
                 compact: cleans("compact"),
@@ -200,6 +203,16 @@ fn compression(name: Option<&str>) -> Compression {
         Some("lz4") => Compression::Lz4,
         Some("zstd") => Compression::Zstd,
         _ => Compression::Producer,
+    }
+}
+
+fn compression_level(values: &Values) -> Option<i32> {
+    let level = |name| i32::try_from(values.whole(name)).ok();
+    match compression(values.text("compression.type")) {
+        // -1 is the default of zlib.
+        Compression::Gzip => level("compression.gzip.level").filter(|level| *level > 0),
+        Compression::Zstd => level("compression.zstd.level"),
+        Compression::Lz4 | Compression::Snappy | Compression::Producer | Compression::Uncompressed => None,
     }
 }
 

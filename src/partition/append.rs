@@ -7,8 +7,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, CHECKSUM_STEP_BYTES, VALIDATION_STEP_BYTES};
+use crate::base::limits::{
+    BATCH_EXPANDED_BYTES_MAX, CHECKSUM_STEP_BYTES, RECOMPRESSION_STEP_BYTES, VALIDATION_STEP_BYTES,
+};
 use crate::base::time::TimestampMs;
+use crate::config::Compression as Configured;
 use crate::log::Origin;
 use crate::log::room::Room;
 use crate::partition::Partition;
@@ -16,8 +19,10 @@ use crate::partition::turns::Turn;
 use crate::partition::types::{Append, AppendError, Appended};
 use crate::partition::workspace::Workspace;
 use crate::record::{
-    BatchError, BatchHeader, BatchView, Compression, Decompressor, Rules, TimestampType, Validated, Validation,
+    BatchError, BatchHeader, BatchView, Compression, CompressionLevel, Decompressor, Recompression, Rules, Target,
+    TimestampType, Validated, Validation, recompress,
 };
+use crate::rt;
 use crate::storage::{NewBatch, StorageError};
 
 /// Records of a batch that are checked at once, each taking some 10 ns.
@@ -37,6 +42,8 @@ pub enum Begun {
 pub struct Preparation {
     batch: Bytes,
     rules: Rules,
+    /// What the topic wants of it.
+    target: Option<Target>,
     turn: Turn,
     workspace: Rc<Workspace>,
 }
@@ -63,6 +70,7 @@ impl Partition {
     pub fn prepare_append(&self, what: Append, now: TimestampMs) -> Preparation {
         Preparation {
             rules: self.rules(now, what.zstd_allowed),
+            target: self.target(),
             batch: what.batch,
             turn: self.turns.take(what.source),
             workspace: Rc::clone(&self.workspace),
@@ -91,7 +99,7 @@ impl Partition {
     /// `None` for a batch that takes longer.
     fn append_at_once(&self, what: &Append, now: TimestampMs) -> Result<Option<Appended>, AppendError> {
         let view = BatchView::parse_only(&what.batch)?;
-        if !is_brief(view.header()) {
+        if !is_brief(view.header()) || self.target().is_some_and(|target| is_other(view.header(), target)) {
             return Ok(None);
         }
         let rules = self.rules(now, what.zstd_allowed);
@@ -101,6 +109,26 @@ impl Partition {
             Some(validated) => self.append_validated(&view, &validated, now).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// What the topic wants of the batches that it stores; `None` takes them as they come.
+    fn target(&self) -> Option<Target> {
+        let config = self.config.borrow();
+        let compression = match config.compression {
+            Configured::Producer => return None,
+            Configured::Uncompressed => Compression::None,
+            Configured::Gzip => Compression::Gzip,
+            Configured::Snappy => Compression::Snappy,
+            Configured::Lz4 => Compression::Lz4,
+            Configured::Zstd => Compression::Zstd,
+        };
+        Some(Target {
+            compression,
+            level: config
+                .compression_level
+                .map_or(CompressionLevel::Default, CompressionLevel::Level),
+            batch_bytes_max: usize::try_from(config.message_bytes_max).unwrap_or(usize::MAX),
+        })
     }
 
     fn append_validated(
@@ -174,6 +202,37 @@ impl Preparation {
             .workspace
             .in_steps("check a batch", || validation.advance(VALIDATION_STEP_BYTES))
             .await?;
-        Ok((self.batch.clone(), validated))
+        drop(validation);
+        match self.target {
+            Some(target) if is_other(view.header(), target) => {
+                let batch = self.recompress(view, target, decompressor).await?;
+                Ok((batch, validated))
+            }
+            Some(_) | None => Ok((self.batch.clone(), validated)),
+        }
     }
+
+    /// The batch as the topic wants it.
+    async fn recompress(
+        &self,
+        view: BatchView<'_>,
+        target: Target,
+        mut decompressor: Decompressor,
+    ) -> Result<Bytes, BatchError> {
+        if target.level.is_brief(target.compression) {
+            let mut recompression = Recompression::begin(&view, target, &mut decompressor)?;
+            let step = || recompression.advance(RECOMPRESSION_STEP_BYTES);
+            return self.workspace.in_steps("compress a batch", step).await;
+        }
+        let batch = self.batch.clone();
+        let outcome = rt::task::run_aside(move || {
+            BatchView::parse_only(&batch).and_then(|view| recompress(&view, target, &mut decompressor))
+        });
+        outcome.await.unwrap_or(Err(BatchError::Compressor))
+    }
+}
+
+/// Whether a batch is compressed otherwise than its topic wants.
+fn is_other(header: &BatchHeader, target: Target) -> bool {
+    header.attributes.compression() != Some(target.compression)
 }

@@ -43,7 +43,7 @@ pub use control::{ControlType, EndTxnMarker, MarkerPlace, TxnOutcome};
 pub use error::{BatchError, Corruption, Invalidity, RecordFault};
 pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
 pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
-pub use recompress::recompress;
+pub use recompress::{Recompression, Target, recompress};
 pub use rewrite::emptied;
 pub use validate::{Rules, Validated, Validation, validate};
 

@@ -4,35 +4,148 @@ use bytes::Bytes;
 
 use super::batch::BatchView;
 use super::build::sealed;
-use super::codec::{CompressionLevel, Decompressor, compress};
+use super::codec::{CompressionLevel, Decompressor, Encoder, Expansion};
 use super::error::{BatchError, Invalidity};
-use super::header::{BATCH_HEADER_BYTES, Compression};
+use super::header::{BATCH_HEADER_BYTES, BatchHeader, Compression};
 
-/// The batch with its records compressed anew; every other field of the header stays.
+/// Bytes of records that are handed to the codec at once.
+const PIECE_BYTES: usize = 8 * 1024;
+
+/// What a topic wants of the records of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    pub compression: Compression,
+    pub level: CompressionLevel,
+    /// Bytes of the whole batch.
+    pub batch_bytes_max: usize,
+}
+
+/// The batch with its records compressed anew; every other field of the header stays. Kafka writes the same
+/// (`LogValidator.buildRecordsAndAssignOffsets`): it takes the records one by one, and their offsets and times come out as they were.
 ///
 /// # Errors
-/// `Invalid` when the batch cannot be expanded, `Compressor` when the codec fails, `TooLarge` when the result has no place in a batch.
-pub fn recompress(
-    batch: &BatchView<'_>,
-    compression: Compression,
-    level: CompressionLevel,
-    decompressor: &mut Decompressor,
-) -> Result<Bytes, BatchError> {
-    let mut header = *batch.header();
-    let from = header.attributes.compression().ok_or(Invalidity::UnknownCompression {
-        bits: header.attributes.0 & 0x07,
-    })?;
-    let records = if from == Compression::None {
-        batch.record_bytes()
-    } else {
-        decompressor
-            .expand(from, batch.record_bytes())
-            .map_err(|fault| Invalidity::Record { index: 0, fault })?
-    };
-    let mut bytes = vec![0; BATCH_HEADER_BYTES];
-    compress(compression, level, records, &mut bytes).map_err(|_| BatchError::Compressor)?;
-    header.attributes = header.attributes.with_compression(compression);
-    sealed(header, bytes)
+/// `Invalid` when the batch cannot be expanded, `Compressor` when the codec fails, `TooLarge` when the result is larger than allowed.
+pub fn recompress(batch: &BatchView<'_>, target: Target, decompressor: &mut Decompressor) -> Result<Bytes, BatchError> {
+    let mut recompression = Recompression::begin(batch, target, decompressor)?;
+    loop {
+        if let Some(batch) = recompression.advance(usize::MAX)? {
+            return Ok(batch);
+        }
+    }
+}
+
+/// The work of [`recompress`] in steps.
+pub struct Recompression<'a, 'd> {
+    header: BatchHeader,
+    target: Target,
+    source: Source<'a, 'd>,
+    /// `None` once it has finished.
+    encoder: Option<Encoder>,
+    /// Bytes that the codec was handed since its block began.
+    block_bytes: usize,
+}
+
+/// Where the records come from.
+enum Source<'a, 'd> {
+    Plain(&'a [u8]),
+    /// So many bytes of the chunk were taken.
+    Compressed(Expansion<'a, 'd>, usize),
+}
+
+impl<'a, 'd> Recompression<'a, 'd> {
+    /// Nothing is done yet.
+    ///
+    /// # Errors
+    /// `Invalid` for a batch of an unknown codec, `Compressor` when the codec has no such level.
+    pub fn begin(
+        batch: &BatchView<'a>,
+        target: Target,
+        decompressor: &'d mut Decompressor,
+    ) -> Result<Self, BatchError> {
+        let mut header = *batch.header();
+        let from = header.attributes.compression().ok_or(Invalidity::UnknownCompression {
+            bits: header.attributes.0 & 0x07,
+        })?;
+        let source = if from == Compression::None {
+            Source::Plain(batch.record_bytes())
+        } else {
+            Source::Compressed(Expansion::new(decompressor, from, batch.record_bytes()), 0)
+        };
+        header.attributes = header.attributes.with_compression(target.compression);
+        let encoder = Encoder::new(target.compression, target.level, vec![0; BATCH_HEADER_BYTES]);
+        Ok(Self {
+            header,
+            target,
+            source,
+            encoder: Some(encoder.map_err(|_| BatchError::Compressor)?),
+            block_bytes: 0,
+        })
+    }
+
+    /// Compresses about `bytes` more bytes of records; the batch, when there are no more.
+    ///
+    /// # Errors
+    /// As [`recompress`].
+    pub fn advance(&mut self, bytes: usize) -> Result<Option<Bytes>, BatchError> {
+        let mut left = bytes;
+        while left > 0 {
+            let Some(encoder) = &mut self.encoder else {
+                return Err(BatchError::Compressor);
+            };
+            let piece = self.source.next_piece()?;
+            if piece.is_empty() {
+                let encoder = self.encoder.take().ok_or(BatchError::Compressor)?;
+                let bytes = encoder.finish().map_err(|_| BatchError::Compressor)?;
+                check_size(bytes.len(), self.target)?;
+                return sealed(self.header, bytes).map(Some);
+            }
+            encoder.write(piece).map_err(|_| BatchError::Compressor)?;
+            self.block_bytes += piece.len();
+            if self.block_bytes >= encoder.block_bytes_max(self.target.level) {
+                encoder.end_block().map_err(|_| BatchError::Compressor)?;
+                self.block_bytes = 0;
+            }
+            check_size(encoder.written(), self.target)?;
+            left = left.saturating_sub(piece.len());
+        }
+        Ok(None)
+    }
+}
+
+impl Source<'_, '_> {
+    /// The next bytes of records; none at the end.
+    fn next_piece(&mut self) -> Result<&[u8], BatchError> {
+        match self {
+            Self::Plain(rest) => {
+                let (piece, after) = rest.split_at_checked(PIECE_BYTES).unwrap_or((*rest, &[]));
+                *rest = after;
+                Ok(piece)
+            }
+            Self::Compressed(expansion, taken) => {
+                if *taken == expansion.chunk().len() {
+                    *taken = 0;
+                    let more = expansion
+                        .next_chunk()
+                        .map_err(|fault| Invalidity::Record { index: 0, fault })?;
+                    if !more {
+                        return Ok(&[]);
+                    }
+                }
+                let rest = expansion.chunk().get(*taken..).unwrap_or_default();
+                let piece = rest.get(..PIECE_BYTES).unwrap_or(rest);
+                *taken += piece.len();
+                Ok(piece)
+            }
+        }
+    }
+}
+
+fn check_size(bytes: usize, target: Target) -> Result<(), BatchError> {
+    let bytes_max = target.batch_bytes_max;
+    if bytes > bytes_max {
+        return Err(BatchError::TooLarge { bytes, bytes_max });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -40,6 +153,14 @@ mod tests {
     use super::*;
     use crate::base::time::TimestampMs;
     use crate::record::{BatchBuilder, BatchHeader, Record};
+
+    fn target(compression: Compression) -> Target {
+        Target {
+            compression,
+            level: CompressionLevel::Default,
+            batch_bytes_max: 1 << 20,
+        }
+    }
 
     const ALL: [Compression; 5] = [
         Compression::None,
@@ -65,7 +186,7 @@ mod tests {
             let before = builder.build().unwrap();
             let before = BatchView::parse_only(&before).unwrap();
             for to in ALL {
-                let after = recompress(&before, to, CompressionLevel::Default, &mut decompressor).unwrap();
+                let after = recompress(&before, target(to), &mut decompressor).unwrap();
                 let after = BatchView::parse_only(&after).unwrap();
                 after.check_crc().unwrap();
                 let expected = BatchHeader {
@@ -91,12 +212,61 @@ mod tests {
             .unwrap();
         let batch = builder.build().unwrap();
         let batch = BatchView::parse_only(&batch).unwrap();
-        let refused = recompress(
-            &batch,
-            Compression::Lz4,
-            CompressionLevel::Default,
-            &mut Decompressor::new(4999),
-        );
+        let refused = recompress(&batch, target(Compression::Lz4), &mut Decompressor::new(4999));
         assert!(matches!(refused, Err(BatchError::Invalid(_))));
+    }
+
+    #[test]
+    fn steps_give_what_one_go_gives() {
+        let value: Vec<u8> = (0..200_000_u32).flat_map(|i| i.wrapping_mul(i).to_be_bytes()).collect();
+        for from in ALL {
+            let mut builder = BatchBuilder::new().compression(from, CompressionLevel::Default);
+            builder
+                .append(&Record::new(TimestampMs(7), None, Some(&value)))
+                .unwrap();
+            let batch = builder.build().unwrap();
+            let batch = BatchView::parse_only(&batch).unwrap();
+            for to in ALL {
+                let target = target(to);
+                let whole = recompress(&batch, target, &mut Decompressor::new(1 << 20)).unwrap();
+                let mut decompressor = Decompressor::new(1 << 20);
+                let mut recompression = Recompression::begin(&batch, target, &mut decompressor).unwrap();
+                let mut steps = 1;
+                let in_steps = loop {
+                    match recompression.advance(16 * 1024).unwrap() {
+                        Some(batch) => break batch,
+                        None => steps += 1,
+                    }
+                };
+                assert!(steps > 40, "{from:?} to {to:?}: {steps}");
+                assert!(in_steps == whole, "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_becomes_too_large_is_refused() {
+        let mut builder = BatchBuilder::new().compression(Compression::Zstd, CompressionLevel::Default);
+        builder
+            .append(&Record::new(TimestampMs(0), None, Some(&vec![7; 1 << 20])))
+            .unwrap();
+        let batch = builder.build().unwrap();
+        let batch = BatchView::parse_only(&batch).unwrap();
+        let mut decompressor = Decompressor::new(2 << 20);
+        let mut recompression = Recompression::begin(&batch, target(Compression::None), &mut decompressor).unwrap();
+        let refused = recompression.advance(usize::MAX);
+        assert!(matches!(
+            refused,
+            Err(BatchError::TooLarge {
+                bytes_max: 1_048_576,
+                ..
+            })
+        ));
+        drop(recompression);
+        let roomy = Target {
+            batch_bytes_max: (1 << 20) + 100,
+            ..target(Compression::None)
+        };
+        assert!(recompress(&batch, roomy, &mut decompressor).is_ok());
     }
 }

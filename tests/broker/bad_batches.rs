@@ -3,26 +3,24 @@
 use bytes::Bytes;
 use duramen::base::ids::{ProducerEpoch, ProducerId, Sequence};
 use duramen::base::offset::Offset;
-use duramen::base::time::TimestampMs;
 use duramen::record::varint::put_varint;
-use duramen::record::{Attributes, BatchBuilder, BatchHeader, Compression, Record};
+use duramen::record::{Attributes, BatchHeader, Compression};
 use duramen_wire::Records;
 use duramen_wire::messages::produce_response::PartitionProduceResponse;
 
 use crate::client::Client;
 use crate::codes::{
-    CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE, NONE, UNKNOWN_SERVER_ERROR,
-    UNSUPPORTED_COMPRESSION_TYPE,
+    CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, NONE, UNKNOWN_SERVER_ERROR, UNSUPPORTED_COMPRESSION_TYPE,
 };
 use crate::fixture::{
-    HEADER_BYTES, PRODUCE, Topic, batch, create_topic, create_topic_with, end_offset, now_ms, produce, produce_request,
-    seal, sized_batch, try_produce, with_header,
+    HEADER_BYTES, PRODUCE, Topic, batch, create_topic, create_topic_with, end_offset, produce, produce_request, seal,
+    sized_batch, try_produce, with_header,
 };
 use crate::harness::Broker;
 use crate::round_trip::compressed;
 
 /// Appends to a new topic; the answer, which changed nothing unless it is a success.
-fn attempt(client: &mut Client, topic: &Topic, records: &Bytes) -> PartitionProduceResponse {
+pub fn attempt(client: &mut Client, topic: &Topic, records: &Bytes) -> PartitionProduceResponse {
     let before = end_offset(client, topic, 0);
     let answer = try_produce(client, topic, 0, records);
     if answer.error_code != NONE {
@@ -394,58 +392,6 @@ fn batches_that_are_too_large() {
         attempt(&mut client, &small_topic, &sized_batch(1, 1000)).error_code,
         MESSAGE_TOO_LARGE
     );
-}
-
-fn batch_at(timestamps: &[i64]) -> Bytes {
-    let mut builder = BatchBuilder::new();
-    for &timestamp in timestamps {
-        builder
-            .append(&Record::new(TimestampMs(timestamp), None, Some(b"v")))
-            .unwrap();
-    }
-    builder.build().unwrap()
-}
-
-/// `message.timestamp.after.max.ms` is an hour by default: a record from the future would never be deleted.
-#[test]
-fn timestamps_of_the_future() {
-    let broker = Broker::start(1);
-    let mut client = broker.client();
-    let topic = create_topic(&mut client, "future", 1);
-    let now = now_ms();
-    let hour = 3_600_000;
-    assert_eq!(
-        attempt(&mut client, &topic, &batch_at(&[now - 1000 * hour, now + hour / 2])).error_code,
-        NONE
-    );
-    let answer = attempt(
-        &mut client,
-        &topic,
-        &batch_at(&[now, now + 2 * hour, now + hour / 2, now + 3 * hour]),
-    );
-    assert_eq!(answer.error_code, INVALID_TIMESTAMP);
-    let indexes: Vec<_> = answer.record_errors.iter().map(|error| error.batch_index).collect();
-    assert_eq!(indexes, [1, 3]);
-    assert!(answer.error_message.is_some());
-    // Without a timestamp there is nothing to check.
-    assert_eq!(attempt(&mut client, &topic, &batch_at(&[-1])).error_code, NONE);
-}
-
-#[test]
-fn compacted_topics_need_keys() {
-    let broker = Broker::start(1);
-    let mut client = broker.client();
-    let topic = create_topic_with(&mut client, "compacted", 1, &[("cleanup.policy", "compact")]);
-    let mut builder = BatchBuilder::new();
-    for key in [Some(b"key".as_slice()), None, Some(b"key")] {
-        builder
-            .append(&Record::new(TimestampMs(now_ms()), key, Some(b"v")))
-            .unwrap();
-    }
-    let answer = attempt(&mut client, &topic, &builder.build().unwrap());
-    assert_eq!(answer.error_code, INVALID_RECORD);
-    let indexes: Vec<_> = answer.record_errors.iter().map(|error| error.batch_index).collect();
-    assert_eq!(indexes, [1]);
 }
 
 /// Codec bits that older versions did not have.

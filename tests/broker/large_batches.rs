@@ -27,7 +27,9 @@ fn many_records(count: i32, compression: Compression) -> Bytes {
 
 fn base_offset(client: &mut Client, correlation_id: i32) -> i64 {
     let response = client.receive::<ProduceRequest>(PRODUCE, correlation_id);
-    let answer = &response.responses[0].partition_responses[0];
+    // The first partition of the request; answers have an order of their own.
+    let answers = &response.responses[0].partition_responses;
+    let answer = answers.iter().min_by_key(|answer| answer.index).unwrap();
     assert_eq!(answer.error_code, NONE, "{:?}", answer.error_message);
     answer.base_offset
 }

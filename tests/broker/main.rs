@@ -42,6 +42,8 @@ mod noise;
 mod partitions;
 mod produce;
 mod producer_ids;
+mod recompression;
+mod record_rules;
 mod requests;
 mod restart;
 mod retention;

@@ -15,7 +15,7 @@ use crate::fixture::{
 };
 use crate::harness::Broker;
 
-const CODECS: [Compression; 5] = [
+pub const CODECS: [Compression; 5] = [
     Compression::None,
     Compression::Gzip,
     Compression::Snappy,
@@ -24,7 +24,7 @@ const CODECS: [Compression; 5] = [
 ];
 
 /// Records of all forms: with and without key and value, with headers of which two have one key, small and large.
-fn diverse_batch() -> Bytes {
+pub fn diverse_batch() -> Bytes {
     let mut builder = BatchBuilder::new();
     let large = b"0123456789abcdef".repeat(1000);
     let headers = [

@@ -6,13 +6,13 @@ properties! {
     Broker;
 
     "background.threads", Int, "10", AtLeast(1), Cluster, Without;
-    "compression.gzip.level", Int, "-1", WithinOr(1, 9, -1), Cluster, Later:
+    "compression.gzip.level", Int, "-1", WithinOr(1, 9, -1), Cluster, Used:
         "level when the broker compresses with gzip";
-    "compression.lz4.level", Int, "9", Within(1, 17), Cluster, Later:
-        "level when the broker compresses with lz4";
+    "compression.lz4.level", Int, "9", Within(1, 17), Cluster, Used:
+        "level when the broker compresses with lz4; there is one for all";
     "compression.type", Text, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Cluster, Used:
-        "codec of stored batches; only `producer` has effect: batches are kept as they came";
-    "compression.zstd.level", Int, "3", Within(-131_072, 22), Cluster, Later:
+        "codec of stored batches: a batch that arrives otherwise is compressed anew; `producer` keeps them as they came";
+    "compression.zstd.level", Int, "3", Within(-131_072, 22), Cluster, Used:
         "level when the broker compresses with zstd";
     "log.cleaner.backoff.ms", Long, "15000", AtLeast(0), Cluster, Used:
         "time between two looks for logs to compact";

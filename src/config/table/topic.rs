@@ -7,13 +7,13 @@ properties! {
 
     "cleanup.policy", List, "delete", Each(&["compact", "delete"]), Topic, Used:
         "delete old segments, compact by key, or both";
-    "compression.gzip.level", Int, "-1", WithinOr(1, 9, -1), Topic, Later:
+    "compression.gzip.level", Int, "-1", WithinOr(1, 9, -1), Topic, Used:
         "level when the broker compresses with gzip";
-    "compression.lz4.level", Int, "9", Within(1, 17), Topic, Later:
-        "level when the broker compresses with lz4";
+    "compression.lz4.level", Int, "9", Within(1, 17), Topic, Used:
+        "level when the broker compresses with lz4; there is one for all";
     "compression.type", Text, "producer", OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Topic, Used:
-        "codec of stored batches; only `producer` has effect: batches are kept as they came";
-    "compression.zstd.level", Int, "3", Within(-131_072, 22), Topic, Later:
+        "codec of stored batches: a batch that arrives otherwise is compressed anew; `producer` keeps them as they came";
+    "compression.zstd.level", Int, "3", Within(-131_072, 22), Topic, Used:
         "level when the broker compresses with zstd";
     "delete.retention.ms", Long, "86400000", AtLeast(0), Topic, Used:
         "how long tombstones outlive compaction";

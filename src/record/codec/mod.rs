@@ -18,6 +18,7 @@ use std::ops::Range;
 use super::error::RecordFault;
 use super::header::Compression;
 
+pub(super) use compress::Encoder;
 pub use compress::{CompressionLevel, compress};
 
 /// Bytes of a chunk, where the codec leaves the choice to the reader.

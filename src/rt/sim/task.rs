@@ -35,6 +35,12 @@ pub async fn yield_if_needed() {
     yield_now().await;
 }
 
+/// Runs `work` on the spot: there is one thread.
+pub async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    yield_now().await;
+    Some(work())
+}
+
 /// Runs a simulated core with an empty disk on a thread of its own until the future that `make` makes ends.
 ///
 /// # Panics

@@ -5,6 +5,7 @@
 //! timeout of its wait) and bells (an eventfd polled by it). So an idle core sleeps in one system call, and glommio, whose own
 //! rings stay unused, schedules tasks and nothing else.
 
+mod aside;
 mod bell;
 mod buffers;
 pub mod cores;

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use io_uring::{cqueue, opcode, squeue, types};
 
+use super::aside::Aside;
 use super::bell::Bell;
 use super::buffers::BufferPool;
 use super::cores::Statistics;
@@ -46,6 +47,7 @@ pub(super) struct Reactor {
     /// When the present turn's tasks began.
     pub turn_began: Cell<Monotonic>,
     stalls: Stalls,
+    aside: RefCell<Aside>,
     statistics: Cell<Statistics>,
 }
 
@@ -75,6 +77,7 @@ impl Reactor {
             completions: RefCell::default(),
             turn_began: Cell::new(super::time::now()),
             stalls: Stalls::default(),
+            aside: RefCell::default(),
             statistics: Cell::default(),
         });
         CURRENT.set(Some(Rc::clone(&reactor)));
@@ -153,6 +156,10 @@ impl Reactor {
             in_flight: self.in_flight(),
             ..self.statistics.get()
         }
+    }
+
+    pub fn aside(&self) -> &RefCell<Aside> {
+        &self.aside
     }
 
     pub fn stalls(&self) -> &Stalls {

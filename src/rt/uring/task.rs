@@ -63,6 +63,12 @@ pub async fn yield_if_needed() {
     }
 }
 
+/// Runs `work` on a thread beside the cores and waits for its outcome: for what takes long and cannot be divided. Each core has one
+/// such thread, which gives way to all cores. `None` when there can be no such thread, or the work panicked.
+pub async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    super::aside::run(&Reactor::current(), work).await
+}
+
 /// Runs a core on a thread of its own until the future that `make` makes ends: for tests and small tools.
 ///
 /// # Panics

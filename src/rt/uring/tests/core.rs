@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::rt::local;
-use crate::rt::task::{block_on, spawn, spawn_background, yield_now};
+use crate::rt::task::{block_on, run_aside, spawn, spawn_background, yield_now};
 use crate::rt::{cores, mesh, time};
 
 #[test]
@@ -227,6 +227,27 @@ fn a_task_that_does_not_yield_is_told_by_its_place() {
         );
         assert!(cores::statistics().is_some_and(|statistics| statistics.stall_longest >= Duration::from_millis(50)));
     });
+}
+
+#[test]
+fn long_work_runs_aside_and_the_core_goes_on() {
+    let done = block_on(|| async {
+        let core = std::thread::current().id();
+        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = local::oneshot();
+        spawn(async move {
+            // The work waits until this core has gone on.
+            let outcome = run_aside(move || (told.recv(), std::thread::current().id() == core));
+            let _ = sender.send(outcome.await);
+        });
+        yield_now().await;
+        let _ = tell.send(7);
+        let outcome = receiver.await;
+        let none = run_aside(|| panic!("on purpose")).await;
+        assert_eq!(none, None::<()>);
+        outcome
+    });
+    assert_eq!(done, Some(Some((Ok(7), false))));
 }
 
 #[test]

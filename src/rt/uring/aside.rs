@@ -1,0 +1,112 @@
+//! Work beside the cores: what takes long and cannot be divided runs on a thread that may use every CPU and gives way to all cores.
+//!
+//! A core starts its thread when it first needs it; the thread ends with the core. Nothing is shared but the slot of each outcome.
+
+use std::future::poll_fn;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+use rustix::process::{Pid, setpriority_process};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
+
+use super::reactor::Reactor;
+
+/// The weakest claim to a CPU.
+const NICE: i32 = 19;
+
+/// One piece of work.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The thread of a core, once it is needed.
+#[derive(Default)]
+pub(super) struct Aside {
+    jobs: Option<Sender<Job>>,
+}
+
+impl Aside {
+    /// Hands a job over; false when there can be no thread.
+    fn submit(&mut self, job: Job) -> bool {
+        if self.jobs.is_none() {
+            self.jobs = start();
+        }
+        self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok())
+    }
+}
+
+fn start() -> Option<Sender<Job>> {
+    let (jobs, received) = channel::<Job>();
+    let work = move || {
+        leave_the_cores();
+        for job in received {
+            job();
+        }
+    };
+    let started = std::thread::Builder::new().name("duramen-aside".to_owned()).spawn(work);
+    match started {
+        Ok(_) => Some(jobs),
+        Err(error) => {
+            tracing::warn!(%error, "a thread for long work cannot be started");
+            None
+        }
+    }
+}
+
+/// The calling thread may use every CPU of the process, after all others. Where that is refused it works all the same.
+fn leave_the_cores() {
+    let process = Pid::from_raw(rustix::process::getpid().as_raw_pid());
+    if let Ok(cpus) = sched_getaffinity(process) {
+        let _ = sched_setaffinity(None, &cpus);
+    }
+    let _ = setpriority_process(None, NICE);
+}
+
+/// An outcome on its way back.
+enum Slot<T> {
+    Waiting(Option<Waker>),
+    Done(Option<T>),
+}
+
+/// Fills the slot when it is dropped, also by a panic.
+struct Fill<T> {
+    slot: Arc<Mutex<Slot<T>>>,
+    outcome: Option<T>,
+}
+
+impl<T> Drop for Fill<T> {
+    fn drop(&mut self) {
+        let Ok(mut slot) = self.slot.lock() else { return };
+        if let Slot::Waiting(Some(waker)) = std::mem::replace(&mut *slot, Slot::Done(self.outcome.take())) {
+            waker.wake();
+        }
+    }
+}
+
+/// See [`super::task::run_aside`].
+pub(super) async fn run<T: Send + 'static>(reactor: &Reactor, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let slot = Arc::new(Mutex::new(Slot::Waiting(None)));
+    let fill = Fill {
+        slot: Arc::clone(&slot),
+        outcome: None,
+    };
+    let job = Box::new(move || {
+        let mut fill = fill;
+        fill.outcome = Some(work());
+    });
+    if !reactor.aside().borrow_mut().submit(job) {
+        return None;
+    }
+    poll_fn(|context| {
+        let Ok(mut slot) = slot.lock() else {
+            return Poll::Ready(None);
+        };
+        match &mut *slot {
+            Slot::Done(outcome) => Poll::Ready(outcome.take()),
+            Slot::Waiting(waker) => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    })
+    .await
+}
