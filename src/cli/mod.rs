@@ -4,6 +4,7 @@
 //! An error is one line on standard error: what, where, what to do.
 
 mod load;
+mod log;
 mod logging;
 mod reference;
 
@@ -46,6 +47,9 @@ enum Command {
     },
     /// List all configuration keys: type, default, allowed values, meaning.
     Config,
+    /// Look into the files of a log, and repair them.
+    #[command(subcommand)]
+    Log(log::LogCommand),
 }
 
 /// What is left to do after the command line was read.
@@ -79,6 +83,7 @@ pub fn start(arguments: impl IntoIterator<Item = OsString>) -> Start {
             }
             Err(error) => Start::Exit(fail(&error, EXIT_USAGE)),
         },
+        Command::Log(command) => Start::Exit(log::run(&command)),
         Command::Config => {
             // A reader such as `head` may leave early.
             let _ = std::io::stdout().lock().write_all(reference::reference().as_bytes());

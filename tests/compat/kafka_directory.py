@@ -1,5 +1,6 @@
 """One data directory, served by Apache Kafka and by our broker in turns, each after a clean stop of the other."""
 import shutil
+import subprocess
 import time
 
 from harness import install
@@ -148,6 +149,8 @@ class KafkaDirectory:
         with Client(before.bootstrap) as client:
             self.remember(client)
         before.stop()
+        found = subprocess.run([install.broker_binary(), "log", "verify", before.data], capture_output=True, text=True)
+        check(found.returncode == 0, f"files of {before.name} have faults: {found.stdout[-1000:]}{found.stderr}")
         after.start()
 
     # -- the turns ---------------------------------------------------------------------------------------------------

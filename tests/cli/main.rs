@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "the test prepares files as a person would")]
 
+mod log;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
