@@ -16,10 +16,12 @@ pub enum TimestampPlan {
     Search { segment: Offset, from: Offset },
 }
 
-/// Plans the search for the first record, readable by clients, with a timestamp of at least `timestamp`.
+/// Plans the search for the first record, readable by clients, with a timestamp of at least `timestamp`, in segments that begin at
+/// `first` or later: a batch that compaction has emptied keeps its timestamp, and may have led into a segment without such a record.
 #[must_use]
-pub fn plan_timestamp_lookup(state: &LogState, timestamp: TimestampMs) -> TimestampPlan {
-    for segment in state.segments() {
+pub fn plan_timestamp_lookup(state: &LogState, timestamp: TimestampMs, first: Offset) -> TimestampPlan {
+    let begin = state.segments().partition_point(|segment| segment.base_offset < first);
+    for segment in state.segments().range(begin..) {
         match segment.largest_timestamp {
             None => {
                 return TimestampPlan::NeedsLargest {

@@ -32,9 +32,16 @@ impl Log {
         timestamp: TimestampMs,
         decompressor: &mut Decompressor,
     ) -> Result<Option<TimestampHit>, StorageError> {
-        let found = self.plan(|state| plan_timestamp_lookup(state, timestamp))?;
-        let Some((segment, from)) = found else { return Ok(None) };
-        self.search_segment(segment, from, timestamp, decompressor)
+        let mut first = Offset::ZERO;
+        loop {
+            let found = self.plan(|state| plan_timestamp_lookup(state, timestamp, first))?;
+            let Some((segment, from)) = found else { return Ok(None) };
+            let hit = self.search_segment(segment, from, timestamp, decompressor)?;
+            if hit.is_some() {
+                return Ok(hit);
+            }
+            first = segment.next();
+        }
     }
 
     /// The first record with the largest timestamp of all; `None` in a log without timestamps.

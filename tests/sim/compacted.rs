@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use duramen::base::ids::ProducerId;
+use duramen::base::time::TimestampMs;
 use duramen::record::Decompressor;
+use duramen::rt::sim::Random;
 use duramen::storage::Log;
 
-use crate::shadow::{read_everything, view};
+use crate::shadow::{read_everything, request, view};
 
 /// Producers that write.
 pub const PRODUCERS: usize = 2;
@@ -34,8 +36,9 @@ pub struct Shadow {
 
 impl Shadow {
     /// Holds a log that was just opened against what was written, and forgets what it lost with right.
-    pub fn compare(&mut self, log: &Log) -> [i32; PRODUCERS] {
+    pub fn compare(&mut self, log: &Log, random: &mut Random) -> [i32; PRODUCERS] {
         let found = records_of(log);
+        look_up(log, &found, random);
         let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
         assert!(
             end >= self.acknowledged,
@@ -114,6 +117,34 @@ fn records_of(log: &Log) -> BTreeMap<i64, Written> {
     }
     assert_eq!(next, log.log_end_offset().0, "the log ends after its last batch");
     found
+}
+
+/// Random offsets and timestamps are found where a look at every record finds them.
+fn look_up(log: &Log, found: &BTreeMap<i64, Written>, random: &mut Random) {
+    let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
+    let mut decompressor = Decompressor::new(1 << 20);
+    let all = read_everything(log, 4000);
+    for _ in 0..3 {
+        if start < end {
+            let asked = start + random.below((end - start).unsigned_abs()).cast_signed();
+            let read = log
+                .read(&request(asked, 1))
+                .expect("the disk works")
+                .expect("in the log");
+            let bytes = read.expect("a batch follows").read().expect("the disk works");
+            let expected = all.values().find(|batch| view(batch).header().next_offset().0 > asked);
+            assert_eq!(Some(&bytes), expected, "what stands at or after {asked}");
+        }
+        let timestamp = 900 + random.below(3000).cast_signed();
+        let hit = log.offset_for_timestamp(TimestampMs(timestamp), &mut decompressor);
+        let hit = hit.expect("the disk works").map(|hit| hit.offset.0);
+        let expected = found.range(start..).find(|(_, record)| record.timestamp >= timestamp);
+        assert_eq!(
+            hit,
+            expected.map(|(offset, _)| *offset),
+            "the first record at {timestamp}"
+        );
+    }
 }
 
 pub fn assert_one_record_a_key(log: &Log, end: i64) {

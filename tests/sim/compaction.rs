@@ -156,7 +156,7 @@ async fn live_round(life: Rc<Life>) {
     let late = u64::try_from(report.compactions_finished).expect("small");
     life.finished_late.set(life.finished_late.get() + late);
     life.may_be_marked.set(false);
-    let next = life.shadow.borrow_mut().compare(&log);
+    let next = life.shadow.borrow_mut().compare(&log, &mut life.random.borrow_mut());
     life.sequences.replace(next);
 
     let works = Rc::new(Works::default());

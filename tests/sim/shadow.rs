@@ -102,7 +102,7 @@ fn next_offset(bytes: &[u8]) -> i64 {
     view(bytes).header().next_offset().0
 }
 
-fn request(offset: i64, bytes_max: u32) -> ReadRequest {
+pub fn request(offset: i64, bytes_max: u32) -> ReadRequest {
     ReadRequest {
         offset: Offset(offset),
         upper: Offset(i64::MAX),
