@@ -121,6 +121,7 @@ fn stop(running: &Running, from_cores: &Receiver<CoreEvent>, failed_before: usiz
         match from_cores.recv_timeout(left) {
             Ok(CoreEvent::Stopped(core)) => {
                 closed.logs.extend(core.logs);
+                closed.needs_sync |= core.needs_sync;
                 closed.broker_epoch = closed.broker_epoch.or(core.broker_epoch);
                 stopping -= 1;
             }

@@ -115,8 +115,12 @@ impl Running {
             let points = || of_directory().map(|log| (&log.partition, log.recovery_point));
             let starts = of_directory().map(|log| (&log.partition, log.log_start_offset));
             let compacted = of_directory().map(|log| (&log.partition, log.compacted_to));
-            let noted = directory
-                .write_recovery_points(points())
+            let synced = match closed.needs_sync {
+                true => directory.sync_all(),
+                false => Ok(()),
+            };
+            let noted = synced
+                .and_then(|()| directory.write_recovery_points(points()))
                 .and_then(|()| directory.write_high_watermarks(points()))
                 .and_then(|()| directory.write_log_start_offsets(starts))
                 .and_then(|()| directory.write_compacted_offsets(compacted))

@@ -1,4 +1,4 @@
-//! Moves recovery points on, so that a start after a crash has a bounded part of the logs to look at.
+//! Moves recovery points on, so that a start after a crash has a bounded part of the logs to look at; closes files that nobody uses.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,17 +9,23 @@ use crate::shard::Shard;
 
 /// How often the partitions are looked through.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// Every so many times, files that were not used since are closed.
+const IDLE_INTERVALS: u64 = 30;
 
 impl Shard {
     /// Checkpoints each log that has much to recover, one after the other, for ever.
     pub async fn checkpoint_logs(self: Rc<Self>) {
-        loop {
+        for interval in 1_u64.. {
             rt::time::sleep(INTERVAL).await;
             let hosted: Vec<_> = self.hosted.borrow().values().cloned().collect();
             let bytes_max = bytes_to_recover_max(hosted.len());
             for partition in hosted {
                 let log = partition.log();
+                if interval % IDLE_INTERVALS == 0 {
+                    log.release_idle_files();
+                }
                 if log.bytes_to_recover() <= bytes_max {
+                    rt::task::yield_if_needed().await;
                     continue;
                 }
                 match log.checkpoint().await {

@@ -35,8 +35,19 @@ pub struct LogSize {
 #[derive(Default)]
 pub struct ClosedShard {
     pub logs: Vec<ClosedLog>,
+    /// Some logs are not on the disk yet: their file systems must be synced.
+    pub needs_sync: bool,
     /// Under which this broker was registered, from the core that has the controller.
     pub broker_epoch: Option<i64>,
+}
+
+/// How a log is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Close {
+    /// Its files are synced, one after the other.
+    Synced,
+    /// Its files are written, and the file system is synced once for all logs.
+    WrittenOut,
 }
 
 /// The log directories, shared by all cores; which partition is where is known to the core that owns it.
@@ -200,10 +211,14 @@ impl Directories {
     }
 
     /// Closes a log; `None` for one whose directory is offline, which the next start recovers.
-    pub async fn close(&self, log: &Log) -> Option<ClosedLog> {
+    pub async fn close(&self, log: &Log, how: Close) -> Option<ClosedLog> {
         let partition = log.partition().clone();
         let directory = self.placed.borrow().get(&partition).copied()?;
-        match log.close().await {
+        let closed = match how {
+            Close::Synced => log.close().await,
+            Close::WrittenOut => log.write_out().await,
+        };
+        match closed {
             Ok(recovery_point) => Some(ClosedLog {
                 directory,
                 partition,
@@ -234,6 +249,6 @@ fn report_recovery(partition: &TopicPartition, report: &Report) {
         );
     }
     if report.derived_torn > 0 {
-        tracing::info!(%partition, files = report.derived_torn, "derived files were missing or torn and have been made anew");
+        tracing::debug!(%partition, files = report.derived_torn, "derived files were missing or torn and have been made anew");
     }
 }

@@ -14,11 +14,14 @@ use crate::rt;
 use crate::rt::local::oneshot;
 use crate::shard::Shard;
 use crate::shard::calls::ReplyTo;
-use crate::shard::directories::ClosedShard;
+use crate::shard::directories::{Close, ClosedShard};
 use crate::shard::message::ShardReply;
 
 /// Partitions of a core that are opened side by side: enough to keep a disk busy while each waits for it.
 const OPENING_MAX: usize = 8;
+
+/// Logs that a stop syncs one by one; of more, it syncs the file system.
+const LOGS_SYNCED_SINGLY_MAX: usize = 100;
 
 /// Images that wait to be applied, in order.
 #[derive(Default)]
@@ -199,9 +202,18 @@ impl Shard {
             .drain()
             .map(|(_, partition)| partition)
             .collect();
-        let mut closed = ClosedShard::default();
+        let changed = partitions.iter().filter(|partition| !partition.log().is_settled());
+        let how = if changed.count() > LOGS_SYNCED_SINGLY_MAX {
+            Close::WrittenOut
+        } else {
+            Close::Synced
+        };
+        let mut closed = ClosedShard {
+            needs_sync: how == Close::WrittenOut,
+            ..ClosedShard::default()
+        };
         for partition in partitions {
-            closed.logs.extend(self.directories.close(partition.log()).await);
+            closed.logs.extend(self.directories.close(partition.log(), how).await);
         }
         let controller = self.controller.borrow_mut().take();
         if let Some(controller) = controller {
@@ -211,7 +223,9 @@ impl Shard {
             {
                 tracing::warn!(%error, "the metadata log takes no farewell");
             }
-            closed.logs.extend(self.directories.close(controller.log().log()).await);
+            closed
+                .logs
+                .extend(self.directories.close(controller.log().log(), Close::Synced).await);
             closed.broker_epoch = Some(controller.broker_epoch());
         }
         closed

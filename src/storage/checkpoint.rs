@@ -121,6 +121,12 @@ pub(super) fn replace_file_now(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::sync_directory(new.directory())
 }
 
+/// [`replace_file`] for one who syncs the whole file system afterwards.
+pub(super) fn replace_file_unsynced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = write_beside(path, content)?;
+    fs::rename(&new.temporary, new.path)
+}
+
 /// New content under another name.
 struct Beside<'a> {
     file: File,

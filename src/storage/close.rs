@@ -4,12 +4,14 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::checkpoint::replace_file_unsynced;
 use super::error::StorageError;
 use super::files::{Closing, Files, SegmentFiles};
 use super::log::Log;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::LogState;
-use crate::log::names::{FileKind, file_name, parse_file_name};
+use crate::log::checkpoint::encode_epochs;
+use crate::log::names::{FileKind, LEADER_EPOCHS, file_name, parse_file_name};
 use crate::log::producers::snapshot;
 use crate::rt::fs::{self, File, Open};
 use crate::rt::task;
@@ -152,6 +154,36 @@ impl Log {
             self.inner.durability.note_settled();
         }
         Ok(recovery_point)
+    }
+
+    /// What [`Log::close`] does, for one of thousands of logs: nothing is synced here. The file system must be
+    /// ([`LogDirectory::sync_all`](super::LogDirectory::sync_all)) before a clean stop is noted; without that note, the next start recovers.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub async fn write_out(&self) -> Result<Offset, StorageError> {
+        self.inner.health.check()?;
+        self.halt_compaction().await;
+        let end = self.log_end_offset();
+        if self.inner.durability.is_settled() || self.inner.durability.is_retired() {
+            return Ok(end);
+        }
+        {
+            let (state, mut files) = (self.inner.state.borrow(), self.inner.files.borrow_mut());
+            self.finish_indexes(&mut files, &state)?;
+            self.write_derived(&mut files, &state)?;
+            let path = files.directory.join(LEADER_EPOCHS);
+            let written = replace_file_unsynced(&path, encode_epochs(state.epochs().entries()).as_bytes());
+            written.map_err(|error| self.inner.health.fail("write", &path, &error))?;
+        }
+        self.release_files();
+        Ok(end)
+    }
+
+    /// Whether nothing changed since a clean stop.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.inner.durability.is_settled()
     }
 }
 

@@ -358,6 +358,16 @@ impl LogDirectory {
         self.write(HIGH_WATERMARKS, &encode_offsets(offsets))
     }
 
+    /// Waits until everything that was written is on the disk, by a sync of the whole file system; holds the thread.
+    ///
+    /// # Errors
+    /// [`StorageError::Offline`].
+    pub fn sync_all(&self) -> Result<(), StorageError> {
+        self.inner.health.check()?;
+        let path = &self.inner.path;
+        fs::sync_file_system(path).map_err(|error| self.inner.health.fail("sync", path, &error))
+    }
+
     /// Marks a clean stop: every log of this directory was closed, and the recovery points are written.
     ///
     /// # Errors

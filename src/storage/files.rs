@@ -64,11 +64,11 @@ impl SegmentFiles {
     pub(super) fn create(directory: &Path, base_offset: Offset, health: &Health) -> Result<Self, StorageError> {
         let path = |kind| directory.join(file_name(base_offset, kind));
         let log_path = path(FileKind::Log);
-        let log = File::open(&log_path, Open::Create).and_then(|file| file.truncate(0).map(|()| file));
-        let log = log.map_err(|error| health.fail_write("create", &log_path, &error))?;
+        let made = File::open(&log_path, Open::Create).and_then(|file| file.truncate(0));
+        made.map_err(|error| health.fail_write("create", &log_path, &error))?;
         Ok(Self {
             base_offset,
-            log: Some(log),
+            log: None,
             offset_index: IndexFile::create(path(FileKind::OffsetIndex), health)?,
             time_index: IndexFile::create(path(FileKind::TimeIndex), health)?,
         })
@@ -149,6 +149,8 @@ pub(super) struct Files {
     pub(super) swapping: Option<SegmentFiles>,
     /// Closed segments that are not wholly on the disk, oldest first.
     pub(super) closing: Vec<Closing>,
+    /// A file was needed since the last look.
+    is_used: bool,
 }
 
 /// A segment that was rolled, until all its files are on the disk.
@@ -170,16 +172,19 @@ impl Files {
             readers: Vec::new(),
             swapping: None,
             closing: Vec::new(),
+            is_used: false,
         }
     }
 
     /// The active segment's file of batches.
     pub(super) fn active_log(&mut self) -> Result<File, StorageError> {
+        self.is_used = true;
         self.active.log(&self.directory)
     }
 
     /// The files of a segment, to be read.
     pub(super) fn segment(&mut self, base_offset: Offset) -> Result<&mut SegmentFiles, StorageError> {
+        self.is_used = true;
         if self.active.base_offset == base_offset {
             return Ok(&mut self.active);
         }
@@ -217,6 +222,13 @@ impl Files {
     #[cfg(all(test, not(feature = "sim")))]
     pub(super) fn are_closed(&self) -> bool {
         self.active.log.is_none() && self.readers.is_empty() && self.closing.is_empty()
+    }
+
+    /// Closes all files when none was needed since the last call.
+    pub(super) fn release_idle(&mut self) {
+        if !std::mem::take(&mut self.is_used) {
+            self.release();
+        }
     }
 
     /// Closes what nobody reads just now.

@@ -13,7 +13,7 @@ const PENDING_BYTES_MAX: usize = 504;
 #[derive(Debug)]
 pub(super) struct IndexFile<const N: usize> {
     path: PathBuf,
-    /// Opened when it is needed.
+    /// Open while it is read.
     file: Option<File>,
     /// Entries in the file, from its front.
     written: u32,
@@ -33,14 +33,9 @@ impl<const N: usize> IndexFile<N> {
 
     /// Makes the file, empty.
     pub(super) fn create(path: PathBuf, health: &Health) -> Result<Self, StorageError> {
-        let file = File::open(&path, Open::Create).and_then(|file| file.truncate(0).map(|()| file));
-        let file = file.map_err(|error| health.fail_write("create", &path, &error))?;
-        Ok(Self {
-            path,
-            file: Some(file),
-            written: 0,
-            pending: Vec::new(),
-        })
+        let made = File::open(&path, Open::Create).and_then(|file| file.truncate(0));
+        made.map_err(|error| health.fail_write("create", &path, &error))?;
+        Ok(Self::new(path, 0))
     }
 
     /// Removes what stands behind the entries that are known.
@@ -152,19 +147,21 @@ impl<const N: usize> IndexFile<N> {
             return Ok(entry);
         }
         let position = FilePosition(u64::from(number) * N as u64);
-        let read = self.opened().and_then(|file| file.read_at(position, &mut entry));
+        let read = self.opened().and_then(|file| {
+            file.read_at(position, &mut entry)?;
+            self.file = Some(file);
+            Ok(())
+        });
         read.map_err(StorageError::failed("read", &self.path))?;
         Ok(entry)
     }
 
-    /// The open file, to be synced.
-    pub(super) fn opened(&mut self) -> std::io::Result<File> {
-        if let Some(file) = &self.file {
-            return Ok(file.clone());
+    /// The file, to be written or synced; it stays open only where it is read.
+    pub(super) fn opened(&self) -> std::io::Result<File> {
+        match &self.file {
+            Some(file) => Ok(file.clone()),
+            None => File::open(&self.path, Open::Create),
         }
-        let file = File::open(&self.path, Open::Create)?;
-        self.file = Some(file.clone());
-        Ok(file)
     }
 
     /// Closes the file until it is needed again.

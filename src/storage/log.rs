@@ -118,6 +118,11 @@ impl Log {
         size_of::<Inner>() + self.inner.state.borrow().heap_bytes() + self.inner.files.borrow().heap_bytes()
     }
 
+    /// Closes the files of a log that nobody has used since the last call; they are opened again when needed.
+    pub fn release_idle_files(&self) {
+        self.inner.files.borrow_mut().release_idle();
+    }
+
     /// Closes the files of a log that nobody uses just now; they are opened again when needed.
     pub fn release_files(&self) {
         self.inner.files.borrow_mut().release();

@@ -253,9 +253,12 @@ impl<'a> Opening<'a> {
         let health = self.health.clone();
         let was_clean = self.request.shutdown == Shutdown::Clean && self.report == Report::default();
         let log = Log::new(self.request.partition, health, self.request.settings, state, files);
-        if self.request.shutdown == Shutdown::Unclean {
-            log.inner.durability.bytes_appended.set(self.bytes_walked);
-        }
+        // A clean stop may leave the recovery point where it was: the next crash would find all this to look at.
+        let bytes_to_recover = match self.request.shutdown {
+            Shutdown::Unclean => self.bytes_walked,
+            Shutdown::Clean => log.with_state(|state| bytes_from(state, self.request.recovery_point)),
+        };
+        log.inner.durability.bytes_appended.set(bytes_to_recover);
         log.inner.compaction.compacted_to.set(self.request.compacted_to);
         if was_clean && !self.segments.is_empty() {
             log.inner.durability.note_settled();
@@ -316,6 +319,16 @@ impl<'a> Opening<'a> {
         let synced = fs::sync_names(directory).await;
         synced.map_err(|error| self.health.fail("sync", directory, &error))
     }
+}
+
+/// Bytes of the segments that reach beyond `offset`.
+fn bytes_from(state: &LogState, offset: Offset) -> u64 {
+    if offset >= state.log_end_offset() {
+        return 0;
+    }
+    let first = state.segment_index_of(offset);
+    let segments = state.segments().iter().skip(first);
+    segments.map(|segment| u64::from(segment.bytes)).sum()
 }
 
 /// Files that a crash left half made, of ours or of Kafka's: new content that never got its name, a compaction that was not done, files

@@ -157,9 +157,17 @@ impl Machine {
             return;
         }
         let mut ends = Vec::new();
+        let is_synced_at_once = self.draw(2) == 0;
         for log in logs {
-            let Ok(end) = log.close().await else { return };
+            let closed = match is_synced_at_once {
+                true => log.write_out().await,
+                false => log.close().await,
+            };
+            let Ok(end) = closed else { return };
             ends.push((log.partition().clone(), end, log.noted_log_start()));
+        }
+        if is_synced_at_once && directory.sync_all().is_err() {
+            return;
         }
         let noted = directory
             .write_recovery_points(ends.iter().map(|(partition, end, _)| (partition, *end)))
