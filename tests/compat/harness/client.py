@@ -10,9 +10,9 @@ from . import batch as batches
 from .wire import Reader, Writer
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
-CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, OFFSET_FOR_LEADER_EPOCH = 19, 20, 22, 23
+CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, INIT_PRODUCER_ID, OFFSET_FOR_LEADER_EPOCH, INCREMENTAL_ALTER_CONFIGS = 19, 20, 21, 22, 23, 44
 FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIONS: 3, CREATE_TOPICS: 5, DELETE_TOPICS: 4, INIT_PRODUCER_ID: 2,
-                 OFFSET_FOR_LEADER_EPOCH: 4}
+                 OFFSET_FOR_LEADER_EPOCH: 4, DELETE_RECORDS: 2, INCREMENTAL_ALTER_CONFIGS: 1}
 
 UNKNOWN_SERVER_ERROR, NONE, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE = -1, 0, 1, 2, 3, 5
 MESSAGE_TOO_LARGE, INVALID_TOPIC_EXCEPTION, INVALID_REQUIRED_ACKS, TOPIC_ALREADY_EXISTS, UNSUPPORTED_VERSION = 10, 17, 21, 36, 35
@@ -182,6 +182,22 @@ class Client:
         r = self.request(DELETE_TOPICS, 3, w.parts)
         r.int32()
         return r.array(lambda: (r.string(), r.int16()))[0][1]
+
+    def set_config(self, topic, key, value):
+        w = self.writer(INCREMENTAL_ALTER_CONFIGS, 0)
+        w.array([topic], lambda name: w.int8(2).string(name).array([key], lambda k: w.string(k).int8(0).string(str(value)))).int8(0)
+        r = self.request(INCREMENTAL_ALTER_CONFIGS, 0, w.parts)
+        r.int32()
+        return r.array(lambda: (r.int16(), r.string(), r.int8(), r.string()))[0][0]
+
+    def delete_records(self, topic, partition, offset):
+        """The error and the new start of the log."""
+        w = self.writer(DELETE_RECORDS, 1)
+        w.array([topic], lambda name: w.string(name).array([partition], lambda p: w.int32(p).int64(offset))).int32(30_000)
+        r = self.request(DELETE_RECORDS, 1, w.parts)
+        r.int32()
+        _, low, error = r.array(lambda: (r.string(), r.array(lambda: (r.int32(), r.int64(), r.int16()))))[0][1][0]
+        return error, low
 
     def produce_body(self, topic, partition, records, acks=-1, version=9, timeout_ms=30_000, transactional_id=None):
         w = self.writer(PRODUCE, version)
