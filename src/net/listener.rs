@@ -14,6 +14,9 @@ use crate::rt::net::{Listener, Stream};
 /// How long a peer may pause within a request while others wait for memory.
 const STALL_MAX: Duration = Duration::from_secs(3);
 
+/// Refused connections are told of at this interval.
+const TOLD_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What a connection does, for those who may close it.
 pub struct Activity {
     /// When a byte last came or left.
@@ -41,9 +44,10 @@ impl Activity {
 }
 
 /// The open connections of one core.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Connections {
     table: Rc<RefCell<Table>>,
+    most: usize,
 }
 
 #[derive(Default)]
@@ -73,6 +77,19 @@ impl Drop for Accepted {
 }
 
 impl Connections {
+    /// Room for so many; further ones are closed at once.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            table: Rc::default(),
+            most,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.count() < self.most
+    }
+
     fn add(&self, stream: Stream) -> Accepted {
         let mut table = self.table.borrow_mut();
         let id = table.next_id;
@@ -136,8 +153,21 @@ pub async fn accept_forever<F>(listener: Listener, connections: Connections, ser
 where
     F: Future<Output = ()> + 'static,
 {
+    let mut told: Option<Monotonic> = None;
     loop {
         match listener.accept().await {
+            Ok(stream) if !connections.has_room() => {
+                stream.close();
+                let now = rt::time::now();
+                if told.is_none_or(|told| now.since(told) > TOLD_INTERVAL) {
+                    told = Some(now);
+                    tracing::warn!(
+                        listener = %listener.local_address(),
+                        connections = connections.count(),
+                        "a connection was closed at once: this core has as many as the limit of open files leaves room for"
+                    );
+                }
+            }
             Ok(stream) => rt::task::spawn(serve(connections.add(stream))),
             Err(error) => {
                 tracing::warn!(%error, listener = %listener.local_address(), "cannot accept a connection; trying again");

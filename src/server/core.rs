@@ -19,6 +19,9 @@ use crate::shard::{CONTROLLER, Shard, ShardStart};
 use super::start::Shared;
 use super::{CoreEvent, ServeError};
 
+/// One in so many descriptors is kept for files.
+const DESCRIPTORS_SHARE_OF_FILES: u64 = 8;
+
 /// What a core begins with.
 pub(super) struct CoreStart {
     pub shard: ShardId,
@@ -88,7 +91,7 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     if id == CONTROLLER {
         shard.start_controller(shared.endpoints()).await?;
     }
-    let connections = Connections::default();
+    let connections = Connections::new(connections_max(shared.cores));
     if shard.may_listen().await {
         listen(&shard, &shared, &connections)?;
         // The main thread hears this, or has gone and needs not.
@@ -97,6 +100,13 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     }
     connections.close_all();
     Ok(shard.close().await)
+}
+
+/// Connections of one core: files of logs must find descriptors when clients have taken many.
+fn connections_max(cores: u16) -> usize {
+    let all = rt::host::descriptors_max();
+    let for_clients = all - all / DESCRIPTORS_SHARE_OF_FILES;
+    usize::try_from(for_clients / u64::from(cores.max(1))).unwrap_or(usize::MAX)
 }
 
 fn listen(shard: &Rc<Shard>, shared: &Arc<Shared>, connections: &Connections) -> Result<(), ServeError> {

@@ -8,6 +8,13 @@ pub fn thread_id() -> u32 {
     rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs()
 }
 
+/// Files and sockets that this process may have open.
+#[must_use]
+pub fn descriptors_max() -> u64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.unwrap_or(u64::MAX)
+}
+
 /// Bytes of memory that this process has in use (resident set).
 ///
 /// # Errors
