@@ -123,10 +123,22 @@ impl Scan<'_> {
         }
     }
 
-    /// The first batch that ends at or after `offset`.
+    /// The first batch that ends at or after `offset`. An index that leads to no batch, or past the one, is not believed: bits rot
+    /// in closed indexes too, and nobody looks at all of them at a start.
     pub(super) fn batch_of(&mut self, offset: Offset) -> Result<Option<Located>, StorageError> {
         let floor = self.segment.floor_of_offset(offset)?;
-        self.search(floor, |piece, position| find_offset(piece, position, offset))
+        let found = self.search(floor, |piece, position| find_offset(piece, position, offset));
+        let is_led_astray = match &found {
+            Ok(Some(batch)) => batch.position == floor && batch.header.base_offset > offset,
+            Ok(None) => floor >= self.end,
+            Err(error) => matches!(error, StorageError::Damaged { .. }),
+        };
+        if floor == FilePosition::ZERO || !is_led_astray {
+            return found;
+        }
+        self.search(FilePosition::ZERO, |piece, position| {
+            find_offset(piece, position, offset)
+        })
     }
 
     /// Where to end a range `[start, end)` so that it fits, and the offset that follows; `None` when the first batch does not fit.
@@ -142,7 +154,14 @@ impl Scan<'_> {
         }
         let limit = start.plus(u64::from(request.bytes_max));
         let floor = self.segment.floor_of_position(limit)?.max(start);
-        let Some(over) = self.search(floor, |piece, position| find_boundary(piece, position, limit))? else {
+        let find = |piece: &[u8], position| find_boundary(piece, position, limit);
+        let is_in_range = |over: &Located| over.header.base_offset < end_offset;
+        let found = match self.search(floor, find) {
+            Err(StorageError::Damaged { .. }) if floor > start => self.search(start, find)?,
+            Ok(Some(over)) if floor > start && !is_in_range(&over) => self.search(start, find)?,
+            found => found?,
+        };
+        let Some(over) = found else {
             return Ok(Some((end, end_offset)));
         };
         if over.position > start {
@@ -171,6 +190,7 @@ impl Scan<'_> {
                 .read_at(position, &mut piece[..wanted])
                 .map_err(|source| self.failed(source))?;
             match find(&piece[..count], position) {
+                Search::Found(batch) if batch.end_position() > self.end => return Err(self.damaged(batch.position)),
                 Search::Found(batch) => return Ok(Some(batch)),
                 Search::Continue(next) if next > position => {
                     let was_short = bytes_max == BATCH_HEADER_BYTES && next.0 - position.0 <= SHORT_BATCH_BYTES;

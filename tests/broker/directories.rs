@@ -10,7 +10,8 @@ use duramen::metadata::encode_record;
 use duramen::record::{BatchBuilder, Record};
 use duramen_wire::messages::metadata::{FeatureLevelRecord, MetadataRecord};
 
-use crate::fixture::{batch, create_topic, produce};
+use crate::codes::{KAFKA_STORAGE_ERROR, NONE};
+use crate::fixture::{batch, create_topic, fetch, leader_epoch, produce, stored, try_fetch, try_produce};
 use crate::harness::Broker;
 
 /// Every file below a directory with its bytes.
@@ -131,4 +132,43 @@ fn the_node_id_is_that_of_the_directory_where_none_is_given() {
         output.contains("its controllers are node 1, and this is node 9"),
         "{output}"
     );
+}
+
+#[test]
+fn a_damaged_partition_alone_is_offline() {
+    let Some(mut broker) = Broker::start_own(2, &[]) else {
+        return;
+    };
+    let mut client = broker.client();
+    let topics = ["damaged", "whole"].map(|name| create_topic(&mut client, name, 1));
+    let mut second = 0;
+    let records = batch(&[b"value"]);
+    for topic in &topics {
+        for _ in 0..3 {
+            produce(&mut client, topic, 0, &records);
+        }
+    }
+    let epoch = leader_epoch(&mut client, &topics[1], 0);
+    broker.terminate();
+    let directory = broker.data().join(format!("{}-0", topics[0].name));
+    let path = directory.join("00000000000000000000.log");
+    let mut log = std::fs::read(&path).unwrap();
+    second += log.len() / 3;
+    log[second + 70] ^= 1;
+    std::fs::write(&path, &log).unwrap();
+    std::fs::remove_file(directory.join("00000000000000000000.index")).unwrap();
+
+    broker.start_again(2);
+    let told = format!("{} is damaged at position {second}, offset 1: ", path.display());
+    assert!(broker.output().contains(&told), "{}", broker.output());
+    let mut client = broker.client();
+    let expected: Vec<u8> = (0..3).flat_map(|offset| stored(&records, offset, epoch)).collect();
+    assert!(fetch(&mut client, &topics[1], 0, 0) == expected);
+    assert_eq!(try_produce(&mut client, &topics[1], 0, &records).error_code, NONE);
+    assert_eq!(try_fetch(&mut client, &topics[0], 0, 0).error_code, KAFKA_STORAGE_ERROR);
+    assert_eq!(
+        try_produce(&mut client, &topics[0], 0, &records).error_code,
+        KAFKA_STORAGE_ERROR
+    );
+    assert!(std::fs::read(&path).unwrap() == log, "what is damaged is not touched");
 }

@@ -131,6 +131,12 @@ impl Broker {
         assert!(elapsed < Duration::from_secs(2), "stopping took {elapsed:?}");
     }
 
+    /// What our own broker has said since it was started.
+    pub fn output(&self) -> String {
+        let own = self.own.as_ref().expect("only what our own broker says is known");
+        own.process.output()
+    }
+
     /// The data directory of our own broker.
     pub fn data(&self) -> PathBuf {
         let own = self

@@ -1,6 +1,7 @@
 //! Logs on the real disk of a temporary directory; crashes and faults are in `tests/sim.rs`.
 
 mod compact;
+mod flips;
 mod kafka;
 mod retain;
 
