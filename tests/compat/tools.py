@@ -2,6 +2,7 @@
 import json
 import re
 import subprocess
+import tempfile
 import time
 
 from harness import install
@@ -10,6 +11,7 @@ from harness.client import Client
 from harness.report import Failed, Skip, check, equal
 
 TOOLS = "org.apache.kafka.tools."
+CONFIGS = "kafka.admin.ConfigCommand"
 RECORDS = 20_000
 
 
@@ -20,11 +22,19 @@ class Tools:
 
     def all(self):
         for step in (self.api_versions, self.cluster_id, self.create_list_delete, self.auto_create, self.verifiable_producer,
-                     self.get_offsets, self.performance, self.console, self.describe, self.quorum):
+                     self.get_offsets, self.performance, self.console, self.describe, self.quorum, self.configs,
+                     self.more_partitions, self.delete_records, self.log_dirs):
             self.report.run(f"tools/{step.__name__.replace('_', '-')}", step)
 
     def name(self, what):
         return f"tools-{what}-{self.run_id}"
+
+    def fails(self, tool, *arguments, limit=90):
+        """Runs a tool that is to fail, named by its class, and returns what it printed, errors too."""
+        command = install.java_command(tool, "--bootstrap-server", self.broker.bootstrap, *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=limit)
+        check(done.returncode != 0, f"{tool} ended well: {done.stdout[-300:]}")
+        return done.stdout + done.stderr
 
     def run(self, tool, *arguments, limit=90, given=None, status=0):
         """Runs a tool against the broker and returns what it printed."""
@@ -150,6 +160,68 @@ class Tools:
                                                         for word in ("--reader-property", key)), given="\n".join(lines) + "\n")
         shown = [word for key in ("print.key=true", "print.headers=true", "null.literal=NIL") for word in ("--formatter-property", key)]
         equal(self.read(name, 0, 4, *shown), lines, "lines")
+
+    # -- settings, and what goes --------------------------------------------------------------------------------------
+
+    def configs(self):
+        """kafka-configs: settings are shown, changed, taken back, and refused with what is allowed."""
+        about = ["--entity-type", "topics", "--entity-name", self.create("configs")]
+
+        def config(*more):
+            return self.run_class(CONFIGS, "--bootstrap-server", self.broker.bootstrap, *about, *more)
+
+        def shown(*more):
+            return dict(re.findall(r"^  ([a-z0-9.]+)=(\S*) sensitive", config("--describe", *more), re.M))
+
+        everything = shown("--all")
+        for key, value in {"retention.ms": "604800000", "segment.bytes": "1073741824", "cleanup.policy": "delete", "compression.type": "producer",
+                           "max.message.bytes": "1048588", "min.cleanable.dirty.ratio": "0.5", "flush.ms": str(2 ** 63 - 1)}.items():
+            equal(everything.get(key), value, f"{key} by default")
+        check(len(everything) >= 33, f"only {len(everything)} settings are shown")
+        config("--alter", "--add-config", "retention.ms=3600000,cleanup.policy=[compact,delete],segment.jitter.ms=7")
+        equal(shown(), {"retention.ms": "3600000", "cleanup.policy": "compact,delete", "segment.jitter.ms": "7"}, "settings of its own")
+        config("--alter", "--delete-config", "segment.jitter.ms,cleanup.policy")
+        equal(shown(), {"retention.ms": "3600000"}, "what is left of them")
+        for bad, allowed in (("segment.bytes=1", "1048576"), ("retention.ms=-2", "-1")):
+            out = self.fails(CONFIGS, *about, "--alter", "--add-config", bad)
+            check("InvalidConfigurationException" in out and allowed in out, f"{bad}: {out[-400:]}")
+        equal(shown(), {"retention.ms": "3600000"}, "settings after refusals")
+
+    def more_partitions(self):
+        """kafka-topics --alter --partitions: records are there before and after, in every partition."""
+        name = self.create("more", 2)
+        with Client(self.broker.bootstrap) as raw:
+            raw.produce_values(name, 1, b"before")
+            self.ask("TopicCommand", "--alter", "--topic", name, "--partitions", 5)
+            raw.wait_for_topic(name, 5)
+            for partition in range(2, 5):
+                equal(raw.produce_values(name, partition, b"after").error, 0, f"producing to partition {partition}")
+            equal(raw.list_offset(name, 1).offset, 1, "records of before")
+        out = self.fails(TOOLS + "TopicCommand", "--alter", "--topic", name, "--partitions", 3)
+        check("would not be an increase" in out, f"fewer partitions: {out[-300:]}")
+
+    def delete_records(self):
+        name = self.create("delete-records", 2)
+        with Client(self.broker.bootstrap) as raw:
+            for partition in range(2):
+                raw.produce_values(name, partition, *[b"%d" % n for n in range(10)])
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                json.dump({"version": 1, "partitions": [{"topic": name, "partition": p, "offset": offset} for p, offset in ((0, 4), (1, -1))]}, file)
+                file.flush()
+                out = self.ask("DeleteRecordsCommand", "--offset-json-file", file.name)
+            equal(sorted(re.findall(rf"partition: {name}-(\d)\s+low_watermark: (\d+)", out)), [("0", "4"), ("1", "10")], "low watermarks")
+            equal([raw.list_offset(name, partition, -2).offset for partition in range(2)], [4, 10], "starts of the logs")
+        equal(self.read(name, 0, 6), [str(n) for n in range(4, 10)], "records that are left")
+
+    def log_dirs(self):
+        name = self.create("log-dirs", 3)
+        with Client(self.broker.bootstrap) as raw:
+            raw.produce_values(name, 1, b"v" * 5000)
+        out = self.ask("LogDirsCommand", "--describe", "--topic-list", name)
+        directories = [directory for broker in json.loads(out[out.index('{"'):])["brokers"] for directory in broker["logDirs"]]
+        sizes = {partition["partition"]: partition["size"] for directory in directories for partition in directory["partitions"]}
+        equal(sorted(sizes), [f"{name}-{n}" for n in range(3)], "partitions")
+        check(sizes[f"{name}-0"] == 0 and 5000 < sizes[f"{name}-1"] < 5200, f"sizes are {sizes}")
 
     # -- files -------------------------------------------------------------------------------------------------------
 
