@@ -92,11 +92,16 @@ impl<'a> BatchView<'a> {
                 .expand(compression, self.record_bytes())
                 .map_err(|fault| Invalidity::Record { index: 0, fault })?
         };
-        Ok(Records { header, index: 0, rest })
+        Ok(Records::new(header, rest))
     }
 }
 
 impl<'a> Records<'a> {
+    /// The records of a batch with this header, expanded.
+    pub(super) fn new(header: BatchHeader, rest: &'a [u8]) -> Self {
+        Self { header, index: 0, rest }
+    }
+
     fn take_record(&mut self) -> Result<RecordView<'a>, RecordFault> {
         let length = length_of(take_number(&mut self.rest)?).ok_or(RecordFault::Length)?;
         let (mut body, rest) = self.rest.split_at_checked(length).ok_or(RecordFault::Short)?;

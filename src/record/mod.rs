@@ -17,6 +17,7 @@
 //! | `iterate` | records, lazily |
 //! | `build` | new batches; `control` the markers in control batches |
 //! | `codec` | gzip, snappy, lz4, zstd; `recompress` from one to another |
+//! | `unpack` | records, expanded step by step |
 //! | `rewrite` | a batch with some of its records: what compaction leaves |
 //! | `varint` | variable-length integers |
 
@@ -32,6 +33,7 @@ pub mod iterate;
 pub mod recompress;
 pub mod rewrite;
 mod source;
+pub mod unpack;
 pub mod validate;
 pub mod varint;
 mod walk;
@@ -45,6 +47,7 @@ pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compre
 pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
 pub use recompress::{Recompression, Target, recompress};
 pub use rewrite::emptied;
+pub use unpack::Unpacked;
 pub use validate::{Rules, Validated, Validation, validate};
 
 #[cfg(test)]

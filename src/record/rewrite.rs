@@ -1,7 +1,8 @@
 //! A batch with some of its records, as compaction leaves it (`MemoryRecords.buildRetainedRecordsInto`,
 //! `DefaultRecordBatch.writeEmptyHeader`).
 //!
-//! Offsets, leader epoch, producer, sequences, timestamps, codec and kind stay; so does the last offset when no record has it any more.
+//! Offsets, leader epoch, producer, sequences, timestamps and kind stay; so does the last offset when no record has it any more. The records
+//! are compressed again by [`super::recompress`].
 
 use crate::base::time::TimestampMs;
 
@@ -12,14 +13,16 @@ use super::iterate::RecordView;
 use super::varint::{put_varint, put_varlong, varint_bytes, varlong_bytes};
 
 impl BatchBuilder {
-    /// A batch like the one with this header, for some of its records; with a delete horizon if one is given, or if the batch has one.
+    /// A batch like the one with this header, for some of its records, not compressed; with a delete horizon if one is given, or if the
+    /// batch has one.
     #[must_use]
     pub fn rewriting(header: &BatchHeader, delete_horizon: Option<TimestampMs>) -> Self {
         let mut builder = Self::new();
         let base_timestamp = delete_horizon.or(header.delete_horizon());
+        let plain = header.attributes.with_compression(Compression::None);
         let attributes = match base_timestamp {
-            Some(_) => header.attributes.with_delete_horizon(),
-            None => header.attributes,
+            Some(_) => plain.with_delete_horizon(),
+            None => plain,
         };
         builder.header = BatchHeader {
             attributes,

@@ -1,6 +1,7 @@
 //! The last offset of each key of a part of a log, in memory of a fixed size (`SkimpyOffsetMap`).
 //!
-//! A table of 24 bytes an entry, open addressing, nothing on the heap beside it. Keys are known by their hashes alone.
+//! A table of 24 bytes an entry, open addressing, nothing on the heap beside it. Keys are known by their hashes alone. The table comes and
+//! goes in pieces, each small enough that the machine finds the memory for it in one step of a core.
 
 use crate::base::offset::Offset;
 
@@ -14,10 +15,17 @@ const _: () = assert!(size_of::<Slot>() as u64 == ENTRY_BYTES);
 /// The hash, then the offset plus one; zero is a slot that nobody has.
 type Slot = [u64; 3];
 
+/// Slots of a piece of the table.
+const PIECE_SLOTS: usize = 2048;
+
+type Piece = Box<[Slot]>;
+
 /// The map of one round.
 #[derive(Debug)]
 pub struct OffsetMap {
-    slots: Vec<Slot>,
+    /// A piece that nobody has put anything in is not there.
+    pieces: Vec<Option<Piece>>,
+    slots: usize,
     entries: usize,
     entries_max: usize,
     hasher: KeyHasher,
@@ -73,8 +81,10 @@ impl OffsetMap {
     pub fn new(size: &MapSize, records: u64, seed: [u64; 2]) -> Self {
         let slots = size.slots_for(records);
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        let slots_in_map = count(slots);
         Self {
-            slots: vec![[0; 3]; count(slots)],
+            pieces: vec![None; slots_in_map.div_ceil(PIECE_SLOTS)],
+            slots: slots_in_map,
             entries: 0,
             entries_max: count(size.entries_in(slots)),
             hasher: KeyHasher::new(seed),
@@ -86,11 +96,12 @@ impl OffsetMap {
     pub fn put(&mut self, key: &[u8], offset: Offset) -> bool {
         let hash = self.hasher.hash(key);
         let at = self.find(hash);
-        let slot = &mut self.slots[at];
+        if self.entries >= self.entries_max && self.slot(at)[2] == 0 {
+            return false;
+        }
+        let piece = self.pieces[at / PIECE_SLOTS].get_or_insert_with(|| vec![[0; 3]; PIECE_SLOTS].into_boxed_slice());
+        let slot = &mut piece[at % PIECE_SLOTS];
         if slot[2] == 0 {
-            if self.entries >= self.entries_max {
-                return false;
-            }
             self.entries += 1;
             slot[..2].copy_from_slice(&hash);
         }
@@ -101,8 +112,21 @@ impl OffsetMap {
     /// The last offset of a key.
     #[must_use]
     pub fn last_offset(&self, key: &[u8]) -> Option<Offset> {
-        let slot = self.slots[self.find(self.hasher.hash(key))];
+        let slot = self.slot(self.find(self.hasher.hash(key)));
         slot[2].checked_sub(1).map(|offset| Offset(offset.cast_signed()))
+    }
+
+    /// Forgets everything, a piece at a time; false when there is nothing more.
+    pub fn release_piece(&mut self) -> bool {
+        self.entries = 0;
+        self.entries_max = 0;
+        self.slots = 1;
+        self.pieces.pop().is_some() && !self.pieces.is_empty()
+    }
+
+    fn slot(&self, at: usize) -> Slot {
+        let piece = self.pieces.get(at / PIECE_SLOTS).and_then(Option::as_ref);
+        piece.map_or([0; 3], |piece| piece[at % PIECE_SLOTS])
     }
 
     /// Keys in the map.
@@ -118,17 +142,17 @@ impl OffsetMap {
 
     /// The slot of a hash, or the free one that it would get. There is always a free one.
     fn find(&self, hash: KeyHash) -> usize {
-        let count = self.slots.len() as u128;
+        let count = self.slots as u128;
         // The upper half of the product: as good as the remainder, without a division.
         let first = (u128::from(hash[0]) * count) >> 64;
         let mut at = usize::try_from(first).unwrap_or(0);
         loop {
-            let slot = &self.slots[at];
+            let slot = self.slot(at);
             if slot[2] == 0 || slot[..2] == hash {
                 return at;
             }
             at += 1;
-            if at == self.slots.len() {
+            if at == self.slots {
                 at = 0;
             }
         }
@@ -179,11 +203,28 @@ mod tests {
         ] {
             let map = OffsetMap::new(&size(bytes_max, load_factor), records, [0, 0]);
             assert_eq!(
-                (map.slots.len(), map.entries_max),
+                (map.slots, map.entries_max),
                 (slots, entries),
                 "{bytes_max} {load_factor} {records}"
             );
         }
+    }
+
+    #[test]
+    fn a_map_takes_memory_as_it_is_filled_and_gives_it_back_in_pieces() {
+        let mut map = OffsetMap::new(&size(1 << 20, 0.9), u64::MAX, [7, 9]);
+        let pieces = |map: &OffsetMap| map.pieces.iter().flatten().count();
+        assert_eq!((map.pieces.len(), pieces(&map)), (22, 0));
+        assert_eq!(map.last_offset(b"key"), None);
+        assert!(map.put(b"key", Offset(1)));
+        assert_eq!(pieces(&map), 1);
+        let mut released = 1;
+        while map.release_piece() {
+            released += 1;
+        }
+        assert_eq!((released, map.len()), (22, 0));
+        assert_eq!(map.last_offset(b"key"), None);
+        assert!(!map.put(b"key", Offset(1)));
     }
 
     #[test]

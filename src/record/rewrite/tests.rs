@@ -92,9 +92,10 @@ fn what_stays_is_as_it_was() {
                     let found = *BatchView::parse_only(&after).unwrap().header();
                     let first = 5000 - i64::from(kept[0]);
                     let plain_base = log_append_time.unwrap_or(first);
+                    let plain = header.attributes.with_compression(Compression::None);
                     let attributes = match horizon {
-                        Some(_) => header.attributes.with_delete_horizon(),
-                        None => header.attributes,
+                        Some(_) => plain.with_delete_horizon(),
+                        None => plain,
                     };
                     let expected = BatchHeader {
                         attributes,

@@ -1,13 +1,13 @@
 //! Fills the map of a round with the keys of the dirty part of a log (`Cleaner.buildOffsetMap`).
 
 use super::batches::{Located, SegmentBatches};
-use super::sift::control_type;
+use super::sift::{control_type, unpack};
 use super::{Cleaner, CompactionWork, Ended};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::aborted::AbortedTransaction;
 use crate::log::compaction::transactions::Transactions;
 use crate::log::compaction::{Dirt, OffsetMap, Round};
-use crate::record::Decompressor;
+use crate::record::{Decompressor, Unpacked};
 use crate::rt::{random, task};
 use crate::storage::Log;
 
@@ -30,6 +30,7 @@ impl Cleaner {
             map: OffsetMap::new(&self.settings.map, u64::try_from(records).unwrap_or(0), seed),
             transactions: Transactions::new(aborted),
             first_dirty_offset: dirt.first_dirty_offset,
+            buffer: Vec::new(),
         };
         let end_offset = self.fill(log, dirt, &mut filling, decompressor).await?;
         Ok(Round {
@@ -77,6 +78,8 @@ struct Filling {
     map: OffsetMap,
     transactions: Transactions,
     first_dirty_offset: Offset,
+    /// For records that are expanded.
+    buffer: Vec<u8>,
 }
 
 impl Filling {
@@ -91,8 +94,14 @@ impl Filling {
         if self.transactions.pass_records(&header) || header.last_offset() < self.first_dirty_offset {
             return Ok(None);
         }
-        let records = batch.view.records(decompressor).map_err(|_| batch.unreadable())?;
-        for (number, record) in records.enumerate() {
+        let unpacked = unpack(batch, decompressor, std::mem::take(&mut self.buffer)).await?;
+        let full_at = self.put_keys(batch, &unpacked).await;
+        self.buffer = unpacked.into_buffer();
+        full_at
+    }
+
+    async fn put_keys(&mut self, batch: &Located<'_>, unpacked: &Unpacked<'_>) -> Result<Option<Offset>, Ended> {
+        for (number, record) in unpacked.records().enumerate() {
             let record = record.map_err(|_| batch.unreadable())?;
             if let Some(key) = record.key
                 && record.offset >= self.first_dirty_offset

@@ -43,7 +43,7 @@ use crate::log::compaction::group::group;
 use crate::log::compaction::offset_map::MapSize;
 use crate::log::compaction::pace::Pace;
 use crate::log::compaction::transactions::Transactions;
-use crate::log::compaction::{Dirt, Rules};
+use crate::log::compaction::{Dirt, Round, Rules};
 use crate::log::names::{COMPACTED_OFFSETS, FileKind, file_name};
 use crate::record::Decompressor;
 use crate::rt::fs::{File, Open};
@@ -170,6 +170,33 @@ impl Cleaner {
         let round = self
             .fill_map(log, &dirt, &work, aborted.clone(), &mut decompressor)
             .await?;
+        let written = self
+            .write_anew(
+                log,
+                &dirt,
+                &round,
+                Sieve::new(&round, Transactions::new(aborted), decompressor),
+                removed,
+            )
+            .await;
+        let mut map = round.map;
+        while map.release_piece() {
+            task::yield_if_needed().await;
+        }
+        let compacted = written?;
+        log.note_compacted_to(compacted.end_offset).await?;
+        Ok(Some(compacted))
+    }
+
+    /// Writes all segments below the end of a round anew, group by group.
+    async fn write_anew(
+        &mut self,
+        log: &Log,
+        dirt: &Dirt,
+        round: &Round,
+        mut sieve: Sieve<'_>,
+        removed: &mut Vec<PathBuf>,
+    ) -> Result<Compacted, Ended> {
         let mut compacted = Compacted {
             end_offset: round.end_offset,
             bytes_before: 0,
@@ -177,15 +204,13 @@ impl Cleaner {
         };
         let segments = log.segments_below(round.end_offset);
         let settings = log.inner.settings.get();
-        let mut sieve = Sieve::new(&round, Transactions::new(aborted), decompressor);
         for range in group(&segments, dirt.end_offset, &settings) {
             let run = &segments[range];
             let new = self.compact_group(log, run, &mut sieve, removed).await?;
             compacted.bytes_before += run.iter().map(|segment| u64::from(segment.bytes)).sum::<u64>();
             compacted.bytes_after += u64::from(new.bytes);
         }
-        log.note_compacted_to(round.end_offset).await?;
-        Ok(Some(compacted))
+        Ok(compacted)
     }
 
     /// Makes one segment of a run of them.
