@@ -1,7 +1,12 @@
 //! The price of durability.
 //!
-//! Each round appends one small batch to each of P logs and waits until all of them are durable. Told is the time from the first wait to the last
-//! answer: how long the appends themselves take does not depend on the way they become durable, and stands in a column of its own.
+//! **At once.** Each round appends one small batch to each of P logs and waits until all of them are durable. Told is the time from the first
+//! wait to the last answer: how long the appends themselves take does not depend on the way they become durable, and stands in a column
+//! of its own.
+//!
+//! **Steady.** Appends come at a fixed rate, each to the next of the P logs. Told is the time of each from the moment it was meant to come
+//! until it is durable, whatever those before it had to wait for.
+//!
 //! Ways: the journal, a sync of each partition's segment, and the device alone (one O_DIRECT write with RWF_DSYNC of as many bytes,
 //! into a file that was written before). The ways take turns in every round, so that they meet the same machine.
 
@@ -36,6 +41,12 @@ pub struct Arguments {
     /// Rounds of each way.
     #[arg(long, default_value_t = 500)]
     rounds: u32,
+    /// Appends a second, over all partitions, where they come steadily.
+    #[arg(long, default_value_t = 2000)]
+    rate: u32,
+    /// Seconds of each way where appends come steadily.
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
     /// Bytes of the journal.
     #[arg(long, default_value_t = 128 << 20)]
     journal_bytes: u64,
@@ -71,7 +82,7 @@ impl Times {
     fn line(&self, way: &str, partitions: i32, bytes: usize) {
         let at = |quantile| self.durable.value_at_quantile(quantile);
         println!(
-            "{way:<10}{partitions:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{bytes:>14}",
+            "{way:<12}{partitions:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{bytes:>14}",
             at(0.5),
             at(0.99),
             at(0.999),
@@ -83,11 +94,12 @@ impl Times {
 
 async fn measure(arguments: &Arguments) -> Result<(), Error> {
     println!(
-        "one core, batches of one record of {} bytes, {} rounds; microseconds until all partitions of a round are durable",
-        arguments.record_bytes, arguments.rounds
+        "one core, batches of one record of {} bytes; microseconds until all partitions of a round are durable ({} rounds), and \
+         with /s, until each of {} appends a second is",
+        arguments.record_bytes, arguments.rounds, arguments.rate
     );
     println!(
-        "{:<10}{:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{:>14}",
+        "{:<12}{:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{:>14}",
         "way", "partitions", "p50", "p99", "p99.9", "max", "appends p50", "bytes a round"
     );
     for partitions in &arguments.partitions {
@@ -123,6 +135,10 @@ async fn compare(arguments: &Arguments, partitions: i32) -> Result<(), Error> {
     device.line("device", partitions, bytes);
     journaled.line("journal", partitions, bytes);
     synced.line("fdatasync", partitions, bytes);
+    for (way, logs) in [("journal/s", &with_journal), ("fdatasync/s", &with_sync)] {
+        let times = steady(arguments, logs, &batch).await?;
+        times.line(way, partitions, 0);
+    }
     let statistics = journal.statistics();
     if statistics.overflows > 0 {
         println!("  the journal was full {} times", statistics.overflows);
@@ -188,31 +204,69 @@ async fn round(logs: &[Log], batch: &[u8]) -> Result<(Duration, Duration), Error
         ends.push(append(log, batch)?);
     }
     let appended = time::now();
-    let (waiting, done) = (
-        Rc::new(std::cell::Cell::new(logs.len())),
-        Rc::new(duramen::rt::local::Event::new()),
-    );
-    let failed = Rc::new(std::cell::Cell::new(false));
+    let waits = Rc::new(Waits::default());
     for (log, end) in logs.iter().zip(ends) {
-        let (log, waiting, done, failed) = (log.clone(), Rc::clone(&waiting), Rc::clone(&done), Rc::clone(&failed));
+        waits.begin(log, end, || {});
+    }
+    waits.all_ended().await?;
+    Ok((appended.since(began), time::now().since(appended)))
+}
+
+/// Appends at a fixed rate.
+async fn steady(arguments: &Arguments, logs: &[Log], batch: &[u8]) -> Result<Times, Error> {
+    let times = Rc::new(std::cell::RefCell::new(Times::new()?));
+    let appends = arguments.rate * arguments.seconds;
+    let waits = Rc::new(Waits::default());
+    let began = time::now();
+    for (index, log) in (0..appends).zip(logs.iter().cycle()) {
+        let due = began.plus(Duration::from_secs(1) * index / arguments.rate);
+        time::sleep_until(due).await;
+        let end = append(log, batch)?;
+        let times = Rc::clone(&times);
+        waits.begin(log, end, move || {
+            let late = micros(time::now().since(due));
+            times.borrow_mut().durable.saturating_record(late);
+        });
+    }
+    waits.all_ended().await?;
+    let times = Rc::try_unwrap(times).map_err(|_| "a wait has not ended")?;
+    Ok(times.into_inner())
+}
+
+/// Waits for durability, each a task of its own as in the broker.
+#[derive(Default)]
+struct Waits {
+    running: std::cell::Cell<usize>,
+    have_failed: std::cell::Cell<bool>,
+    ended: duramen::rt::local::Event,
+}
+
+impl Waits {
+    fn begin(self: &Rc<Self>, log: &Log, end: Offset, then: impl FnOnce() + 'static) {
+        self.running.set(self.running.get() + 1);
+        let (log, waits) = (log.clone(), Rc::clone(self));
         task::spawn(async move {
             if log.make_durable(end).await.is_err() {
-                failed.set(true);
+                waits.have_failed.set(true);
             }
-            waiting.set(waiting.get() - 1);
-            if waiting.get() == 0 {
-                done.notify();
+            then();
+            waits.running.set(waits.running.get() - 1);
+            if waits.running.get() == 0 {
+                waits.ended.notify();
             }
         });
     }
-    while waiting.get() > 0 {
-        let done = done.listen();
-        done.await;
+
+    async fn all_ended(&self) -> Result<(), Error> {
+        while self.running.get() > 0 {
+            let ended = self.ended.listen();
+            ended.await;
+        }
+        match self.have_failed.get() {
+            true => Err("the disk failed".into()),
+            false => Ok(()),
+        }
     }
-    if failed.get() {
-        return Err("the disk failed".into());
-    }
-    Ok((appended.since(began), time::now().since(appended)))
 }
 
 fn append(log: &Log, batch: &[u8]) -> Result<Offset, Error> {
