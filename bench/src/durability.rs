@@ -25,6 +25,9 @@ use duramen::rt::{cores, task, time};
 use duramen::storage::{Journal, Log, LogDirectory, NewBatch};
 use hdrhistogram::Histogram;
 
+/// Longer times are told as this.
+const MICROS_MAX: u64 = 60_000_000;
+
 type Error = Box<dyn std::error::Error>;
 
 #[derive(clap::Args, Clone)]
@@ -74,8 +77,8 @@ struct Times {
 impl Times {
     fn new() -> Result<Self, Error> {
         Ok(Self {
-            durable: Histogram::new(3)?,
-            appends: Histogram::new(3)?,
+            durable: Histogram::new_with_bounds(1, MICROS_MAX, 3)?,
+            appends: Histogram::new_with_bounds(1, MICROS_MAX, 3)?,
         })
     }
 
@@ -187,8 +190,8 @@ fn batch(record_bytes: usize) -> Result<Vec<u8>, Error> {
 
 async fn round_into(logs: &[Log], batch: &[u8], times: &mut Times) -> Result<(), Error> {
     let (appends, durable) = round(logs, batch).await?;
-    times.appends.record(micros(appends))?;
-    times.durable.record(micros(durable))?;
+    times.appends.saturating_record(micros(appends));
+    times.durable.saturating_record(micros(durable));
     Ok(())
 }
 
@@ -313,8 +316,8 @@ impl RawFile {
         let began = time::now();
         let (written, _) = self.file.write_durable(FilePosition(place), buffer, self.bytes).await;
         written?;
-        times.durable.record(micros(time::now().since(began)))?;
-        times.appends.record(0)?;
+        times.durable.saturating_record(micros(time::now().since(began)));
+        times.appends.saturating_record(0);
         Ok(())
     }
 }
