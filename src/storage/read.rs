@@ -52,6 +52,7 @@ impl Log {
     /// # Errors
     /// The outer error is the disk's, the inner one the reader's.
     pub fn read(&self, request: &ReadRequest) -> Result<Result<Option<FileRange>, ReadError>, StorageError> {
+        self.inner.health.check()?;
         let plan = plan_read(&self.inner.state.borrow(), request);
         let mut plan = match plan {
             Ok(plan) => plan,

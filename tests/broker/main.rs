@@ -29,6 +29,7 @@ mod cluster;
 mod config_bounds;
 mod configs;
 mod directories;
+mod drives;
 mod fetch;
 mod fetch_epochs;
 mod fetch_wait;
