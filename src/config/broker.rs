@@ -27,6 +27,7 @@ pub struct BrokerConfig {
     /// Names of controller listeners: accepted, not bound.
     pub controller_listeners: Vec<String>,
     pub sockets: SocketConfig,
+    pub metadata_log: MetadataLogConfig,
     /// At least one.
     pub log_directories: Vec<String>,
     /// Free bytes below which a directory takes no records of producers.
@@ -53,6 +54,14 @@ pub struct BrokerConfig {
     pub cleaner: CleanerConfig,
     /// What a topic without settings of its own has.
     pub topic_defaults: TopicConfig,
+}
+
+/// The settings of the metadata log.
+#[derive(Clone, Copy, Debug)]
+pub struct MetadataLogConfig {
+    pub segment_bytes: u32,
+    /// Records behind the last snapshot that lead to the next.
+    pub snapshot_bytes: u64,
 }
 
 /// The settings of client connections.
@@ -93,6 +102,11 @@ impl BrokerConfig {
             inter_broker_listener: inter_broker,
             controller_listeners: controller,
             sockets: SocketConfig::from_values(&values),
+            metadata_log: MetadataLogConfig {
+                segment_bytes: values.unsigned("metadata.log.segment.bytes"),
+                snapshot_bytes: u64::try_from(values.whole("metadata.log.max.record.bytes.between.snapshots"))
+                    .unwrap_or(u64::MAX),
+            },
             log_directories: directories,
             free_bytes_min: u64::try_from(values.whole("log.dirs.free.bytes.min")).unwrap_or(0),
             core_count: values

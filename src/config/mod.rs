@@ -21,7 +21,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
-pub use broker::{BrokerConfig, SocketConfig};
+pub use broker::{BrokerConfig, MetadataLogConfig, SocketConfig};
 pub use cleaner::CleanerConfig;
 pub use describe::{Described, DescribedSynonym, Source};
 pub use error::{ConfigError, Origin, TopicConfigError};

@@ -28,7 +28,7 @@ pub use load::{LoadError, apply_batch, read_snapshot};
 pub use record::{RecordError, decode_record, encode_record};
 pub use replay::ReplayError;
 pub use shared_map::SharedMap;
-pub use snapshot::{SnapshotError, encode_snapshot, records_of};
+pub use snapshot::{SnapshotError, SnapshotWriter, encode_snapshot, records_of};
 
 /// The topic of the metadata log (KIP-595).
 pub const METADATA_TOPIC: &str = "__cluster_metadata";

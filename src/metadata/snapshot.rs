@@ -37,38 +37,76 @@ pub enum SnapshotError {
 ///
 /// [`SnapshotError`].
 pub fn encode_snapshot(image: &MetadataImage, id: SnapshotId, now: TimestampMs) -> Result<Vec<u8>, SnapshotError> {
-    let mut writer = SnapshotWriter {
-        id,
-        now,
-        bytes: Vec::new(),
-        next_offset: Offset::ZERO,
-    };
-    writer.header(image)?;
-    let mut batch = writer.begin_batch();
+    let mut writer = SnapshotWriter::begin(image, id, now)?;
     for record in records_of(image) {
-        let value = encode_record(&record)?;
-        batch.append(&Record::new(now, None, Some(&value)))?;
-        if batch.batch_bytes() >= BATCH_BYTES {
-            writer.end_batch(batch)?;
-            batch = writer.begin_batch();
-        }
+        writer.push(&record)?;
     }
-    if batch.record_count() > 0 {
-        writer.end_batch(batch)?;
-    }
-    let footer = control_value(&SnapshotFooterRecord::default())?;
-    writer.control(&[(ControlType::SnapshotFooter, footer)])?;
-    Ok(writer.bytes)
+    writer.finish()
 }
 
-struct SnapshotWriter {
+/// A snapshot on its way, for one who has other things to do between two records.
+pub struct SnapshotWriter {
     id: SnapshotId,
     now: TimestampMs,
     bytes: Vec<u8>,
     next_offset: Offset,
+    batch: BatchBuilder,
 }
 
 impl SnapshotWriter {
+    /// Begins the snapshot `id` of `image`, whose [`records_of`] are to be pushed.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`].
+    pub fn begin(image: &MetadataImage, id: SnapshotId, now: TimestampMs) -> Result<Self, SnapshotError> {
+        let mut writer = Self {
+            id,
+            now,
+            bytes: Vec::new(),
+            next_offset: Offset::ZERO,
+            batch: BatchBuilder::new(),
+        };
+        writer.header(image)?;
+        writer.batch = writer.begin_batch();
+        Ok(writer)
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`].
+    pub fn push(&mut self, record: &MetadataRecord) -> Result<(), SnapshotError> {
+        let value = encode_record(record)?;
+        self.batch.append(&Record::new(self.now, None, Some(&value)))?;
+        if self.batch.batch_bytes() >= BATCH_BYTES {
+            self.end_records()?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of the whole.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`].
+    pub fn finish(mut self) -> Result<Vec<u8>, SnapshotError> {
+        if self.batch.record_count() > 0 {
+            self.end_records()?;
+        }
+        let footer = control_value(&SnapshotFooterRecord::default())?;
+        self.control(&[(ControlType::SnapshotFooter, footer)])?;
+        Ok(self.bytes)
+    }
+
+    fn end_records(&mut self) -> Result<(), SnapshotError> {
+        let batch = std::mem::replace(&mut self.batch, BatchBuilder::new());
+        self.end_batch(batch)?;
+        self.batch = self.begin_batch();
+        Ok(())
+    }
+
     fn begin_batch(&self) -> BatchBuilder {
         BatchBuilder::new()
             .base_offset(self.next_offset)

@@ -149,6 +149,7 @@ impl Shard {
         let shard = Rc::clone(self);
         rt::task::spawn(async move {
             let reply = shard.decide(&controller, request).await;
+            controller.snapshot_if_due(shard.config.broker.metadata_log.snapshot_bytes);
             shard.answer(origin, ShardReply::Controller(reply));
         });
     }

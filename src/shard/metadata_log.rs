@@ -51,7 +51,9 @@ pub enum MetadataLogError {
 /// The open log.
 pub struct MetadataLog {
     log: Log,
-    leader_epoch: Cell<LeaderEpoch>,
+    pub(super) leader_epoch: Cell<LeaderEpoch>,
+    /// Bytes of batches behind the newest snapshot.
+    pub(super) bytes_since_snapshot: Cell<u64>,
     workspace: RefCell<Decompressor>,
 }
 
@@ -62,6 +64,7 @@ impl MetadataLog {
         Self {
             log,
             leader_epoch: Cell::new(LeaderEpoch(0)),
+            bytes_since_snapshot: Cell::new(0),
             workspace: RefCell::new(Decompressor::new(EXPANDED_BYTES_MAX)),
         }
     }
@@ -100,6 +103,7 @@ impl MetadataLog {
                 let batch = batch.map_err(|error| self.damaged(LoadError::Batch { offset, error }))?;
                 let applied = apply_batch(&batch, &mut image, &mut self.workspace.borrow_mut());
                 applied.map_err(|error| self.damaged(error))?;
+                self.note_batch(batch.bytes().len());
                 offset = batch.header().next_offset();
             }
             crate::check!(offset >= range.next_offset, "a read of the metadata log moves on");
@@ -141,7 +145,7 @@ impl MetadataLog {
     }
 
     /// The snapshots beside the log, the newest first.
-    fn snapshots(&self) -> Result<Vec<SnapshotId>, StorageError> {
+    pub(super) fn snapshots(&self) -> Result<Vec<SnapshotId>, StorageError> {
         let names = self.log.files_beside()?;
         let mut ids: Vec<SnapshotId> = names.iter().filter_map(|name| SnapshotId::parse(name)).collect();
         ids.sort_unstable_by(|left, right| right.cmp(left));
@@ -181,7 +185,9 @@ impl MetadataLog {
                 ..Quorum::default()
             };
             image.quorum = Arc::new(quorum);
-            self.write_snapshot(image, SnapshotId::BEGIN).await?;
+            let bytes = encode_snapshot(image, SnapshotId::BEGIN, rt::time::wall());
+            let bytes = bytes.map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
+            self.log.write_beside(&SnapshotId::BEGIN.to_string(), &bytes).await?;
         }
         Arc::make_mut(&mut image.quorum).leader_epoch = Some(epoch);
         self.leader_epoch.set(epoch);
@@ -191,11 +197,10 @@ impl MetadataLog {
         Ok(())
     }
 
-    async fn write_snapshot(&self, image: &MetadataImage, id: SnapshotId) -> Result<(), MetadataLogError> {
-        let bytes = encode_snapshot(image, id, rt::time::wall());
-        let bytes = bytes.map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
-        self.log.write_beside(&id.to_string(), &bytes).await?;
-        Ok(())
+    fn note_batch(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let before = self.bytes_since_snapshot.get();
+        self.bytes_since_snapshot.set(before.saturating_add(bytes));
     }
 
     fn damaged(&self, error: LoadError) -> MetadataLogError {
@@ -233,6 +238,7 @@ impl MetadataLog {
             self.log.log_end_offset()
         };
         self.log.make_durable(end_offset).await?;
+        self.note_batch(bytes.len());
         Ok(end_offset)
     }
 }

@@ -33,6 +33,7 @@ mod execute;
 mod lifecycle;
 pub mod message;
 mod metadata_log;
+mod metadata_snapshot;
 pub mod placement;
 pub mod producer_ids;
 mod pump;

@@ -16,7 +16,6 @@ use crate::log::Settings;
 use crate::metadata::controller::{self, BrokerError, Registration, Restart};
 use crate::metadata::quorum::{Quorum, QuorumError};
 use crate::metadata::{BrokerEndpoint, METADATA_TOPIC, MetadataImage, records_of};
-use crate::partition::log_settings;
 use crate::rt;
 use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
@@ -144,6 +143,7 @@ impl Shard {
         self.register(&controller, endpoints).await?;
         self.controller.replace(Some(Rc::clone(&controller)));
         self.publish(controller.image()).await;
+        controller.snapshot_if_due(self.config.broker.metadata_log.snapshot_bytes);
         for core in (0..self.cores).map(ShardId).filter(|core| *core != CONTROLLER) {
             self.post(core, Message::Listen);
         }
@@ -237,7 +237,10 @@ impl Shard {
     }
 
     fn metadata_settings(&self) -> Settings {
-        log_settings(&self.config.broker.topic_defaults)
+        Settings {
+            segment_bytes_max: self.config.broker.metadata_log.segment_bytes,
+            ..Settings::default()
+        }
     }
 
     /// Forgets producers that have been silent for `producer.id.expiration.ms`, for ever.

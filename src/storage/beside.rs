@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::checkpoint::replace_file;
+use super::checkpoint::replace_file_in_steps;
 use super::error::StorageError;
 use super::log::Log;
 use crate::rt::fs;
@@ -42,7 +42,7 @@ impl Log {
     pub async fn write_beside(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
         self.inner.health.check()?;
         let path = self.path().join(name);
-        let written = replace_file(path.clone(), content).await;
+        let written = replace_file_in_steps(&path, content).await;
         written.map_err(|error| self.inner.health.fail("write", &path, &error))
     }
 

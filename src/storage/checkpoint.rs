@@ -11,6 +11,7 @@ use crate::base::offset::{FilePosition, Offset};
 use crate::log::checkpoint::{decode_offsets, encode_epochs, encode_offsets};
 use crate::log::names::{COMPACTED_OFFSETS, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
 use crate::rt::fs::{self, File, Open};
+use crate::rt::task;
 
 impl Log {
     /// Puts everything that is written, and everything derived from it (indexes, producers, leader epochs), on the disk; returns the recovery
@@ -108,6 +109,21 @@ async fn replace_unless_retired(durability: &Durability, path: PathBuf, content:
 /// Gives a file new content so that a crash leaves the old or the new.
 pub(super) async fn replace_file(path: PathBuf, content: &[u8]) -> io::Result<()> {
     let new = write_beside(&path, content)?;
+    new.file.sync_data().await?;
+    fs::rename(&new.temporary, new.path)?;
+    fs::sync_names(new.directory()).await
+}
+
+/// [`replace_file`] for content that is too long for one step.
+pub(super) async fn replace_file_in_steps(path: &Path, content: &[u8]) -> io::Result<()> {
+    const STEP_BYTES: usize = 64 * 1024;
+    let new = write_beside(path, &[])?;
+    let mut position = FilePosition::ZERO;
+    for piece in content.chunks(STEP_BYTES) {
+        new.file.write_at(position, &[piece])?;
+        position = position.plus(piece.len() as u64);
+        task::yield_if_needed().await;
+    }
     new.file.sync_data().await?;
     fs::rename(&new.temporary, new.path)?;
     fs::sync_names(new.directory()).await

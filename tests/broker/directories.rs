@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use duramen::base::ids::LeaderEpoch;
 use duramen::base::offset::Offset;
@@ -11,8 +12,8 @@ use duramen::record::{BatchBuilder, Record};
 use duramen_wire::messages::metadata::{FeatureLevelRecord, MetadataRecord};
 
 use crate::codes::{KAFKA_STORAGE_ERROR, NONE};
-use crate::fixture::{batch, create_topic, fetch, leader_epoch, produce, stored, try_fetch, try_produce};
-use crate::harness::Broker;
+use crate::fixture::{batch, create_topic, describe, fetch, leader_epoch, produce, stored, try_fetch, try_produce};
+use crate::harness::{Broker, poll};
 
 /// Every file below a directory with its bytes.
 fn all_files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -171,4 +172,48 @@ fn a_damaged_partition_alone_is_offline() {
         KAFKA_STORAGE_ERROR
     );
     assert!(std::fs::read(&path).unwrap() == log, "what is damaged is not touched");
+}
+
+#[test]
+fn snapshots_take_the_place_of_the_metadata_log() {
+    let settings = ["metadata.log.max.record.bytes.between.snapshots=1000"];
+    let Some(mut broker) = Broker::start_own(2, &settings) else {
+        return;
+    };
+    let mut client = broker.client();
+    let topics: Vec<_> = (0..40).map(|_| create_topic(&mut client, "many", 3)).collect();
+    let metadata = broker.data().join("__cluster_metadata-0");
+    let snapshots = || {
+        let names = std::fs::read_dir(&metadata).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut found: Vec<_> = names.filter(|name| name.ends_with(".checkpoint")).collect();
+        found.sort();
+        found
+    };
+    poll("two snapshots", Duration::from_secs(10), || {
+        let found = snapshots();
+        (found.len() == 2 && !found[0].starts_with("00000000000000000000-")).then_some(())
+    });
+    broker.restart(1);
+    let mut client = broker.client();
+    for topic in &topics {
+        let described = describe(&mut client, &topic.name);
+        assert_eq!((described.topic_id, described.partitions.len()), (topic.id, 3));
+    }
+    broker.terminate();
+    // The newest is torn: the one before it serves, with the log behind it.
+    let newest = metadata.join(snapshots().last().unwrap());
+    let whole = std::fs::read(&newest).unwrap();
+    std::fs::write(&newest, &whole[..whole.len() / 2]).unwrap();
+    broker.start_again(2);
+    assert!(
+        broker.output().contains("a metadata snapshot is not whole"),
+        "{}",
+        broker.output()
+    );
+    let mut client = broker.client();
+    for topic in &topics {
+        let described = describe(&mut client, &topic.name);
+        assert_eq!((described.topic_id, described.partitions.len()), (topic.id, 3));
+    }
 }

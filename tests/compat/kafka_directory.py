@@ -17,8 +17,8 @@ TOPIC = 2
 COMPACTED, CONFIGURED, SEQUENCED = "compacted", "configured.topic", "sequenced"
 CONFIGS = {"retention.ms": "-1", "max.message.bytes": "2000000", "message.timestamp.type": "LogAppendTime", "segment.bytes": "1048576"}
 COMPACTION = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "1000", "delete.retention.ms": "86400000"}
-# Kafka cleans soon, so that the test need not wait.
-EAGER = {"log.cleaner.backoff.ms": 100, "log.initial.task.delay.ms": 100}
+# Kafka cleans soon, so that the test need not wait, and both put the metadata into snapshots.
+EAGER = {"log.cleaner.backoff.ms": 100, "log.initial.task.delay.ms": 100, "metadata.log.max.record.bytes.between.snapshots": 1500}
 ROUNDS, KEYS = 8, 20
 
 
@@ -145,6 +145,9 @@ class KafkaDirectory:
             wrong = {where: difference for where, difference in matrix.read_with("confluent").items() if difference}
             check(not wrong, str(wrong))
 
+    def snapshots(self):
+        return {path.name for path in self.kafka.data.glob("__cluster_metadata-0/*.checkpoint")}
+
     def hand_over(self, before, after):
         with Client(before.bootstrap) as client:
             self.remember(client)
@@ -194,7 +197,10 @@ class KafkaDirectory:
             equal(client.produce_values(CONFIGURED, 0, b"ours").error, NONE, "error of Produce")
             equal(client.create_topic("made-by-us", 3, {"retention.bytes": "1000000000"}).error, NONE, "error of CreateTopics")
             client.produce_values("made-by-us", 2, b"ours")
+        known = self.snapshots()
+        check(len(known) > 1, f"Kafka has made no snapshot: {known}")
         self.write(self.ours)
+        check(self.snapshots() - known, f"no other metadata snapshot than {known}")
         with Client(self.ours.bootstrap) as client:
             self.remember(client)
         self.ours.cores = 1

@@ -43,9 +43,11 @@ properties! {
     "internal.metadata.max.batch.size.in.bytes", Int, "8388608", Any, Start, Without, internal;
     "metadata.log.dir", Text, null, Any, Start, Later:
         "directory of the metadata log; by default the first of log.dirs";
-    "metadata.log.max.record.bytes.between.snapshots", Long, "20971520", AtLeast(1), Start, Later;
+    "metadata.log.max.record.bytes.between.snapshots", Long, "20971520", AtLeast(1), Start, Used:
+        "bytes of metadata records that lead to another snapshot, which takes the place of the log before it";
     "metadata.log.max.snapshot.interval.ms", Long, "3600000", AtLeast(0), Start, Later;
-    "metadata.log.segment.bytes", Int, "1073741824", AtLeast(8_388_608), Start, Later;
+    "metadata.log.segment.bytes", Int, "1073741824", AtLeast(8_388_608), Start, Used:
+        "size at which the metadata log begins another segment";
     "metadata.log.segment.ms", Long, "604800000", Any, Start, Later;
     "metadata.max.idle.interval.ms", Int, "500", AtLeast(0), Start, Later;
     "metadata.max.retention.bytes", Long, "104857600", Any, Start, Later;

@@ -122,7 +122,8 @@ pub(super) fn offsets(place: &Place<'_>, text: &[u8], faults: &mut Vec<Fault>) {
     }
 }
 
-/// Epochs and where they begin; both only grow, and each batch has the epoch that the list says.
+/// Epochs and where they begin; both only grow, and each batch has the epoch that the list says. What lies before the list may be
+/// deleted already, in a segment that has more behind it.
 pub(super) fn epochs(place: &Place<'_>, text: &[u8], segments: &[Segment], faults: &mut Vec<Fault>) {
     let mut known: Vec<(i64, i32)> = Vec::new();
     for line in checkpoint(place, text, faults) {
@@ -144,8 +145,10 @@ pub(super) fn epochs(place: &Place<'_>, text: &[u8], segments: &[Segment], fault
         }
         known.push((start, epoch));
     }
-    for batch in segments.iter().flat_map(|segment| &segment.batches) {
-        let after = known.partition_point(|(start, _)| *start <= batch.base_offset);
+    let begin = known.first().map_or(i64::MIN, |(start, _)| *start);
+    let listed = segments.iter().flat_map(|segment| &segment.batches);
+    for batch in listed.filter(|batch| batch.last_offset >= begin) {
+        let after = known.partition_point(|(start, _)| *start <= batch.base_offset.max(begin));
         let listed = after.checked_sub(1).map(|index| known[index].1);
         if listed != Some(batch.epoch) {
             let listed = listed.map_or("no epoch".to_owned(), |epoch| format!("epoch {epoch}"));
