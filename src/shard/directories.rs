@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::base::ids::{ShardId, TopicId, TopicPartition};
 use crate::base::offset::Offset;
 use crate::log::Settings;
 use crate::rt;
+use crate::shard::trash::Removals;
 use crate::storage::{DirectoryError, Journal, Log, LogDirectory, Report, Shutdown, StorageError};
 
 /// A log that was closed by a stop.
@@ -57,6 +59,7 @@ pub struct Directories {
     journals: Vec<Option<Journal>>,
     /// Partitions with files, by the place of their directory.
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
+    removals: Rc<Removals>,
 }
 
 impl Directories {
@@ -80,6 +83,7 @@ impl Directories {
             all,
             journals,
             placed: RefCell::new(placed),
+            removals: Rc::default(),
         })
     }
 
@@ -166,13 +170,25 @@ impl Directories {
         };
         log.retire();
         match directory.begin_deletion(&partition) {
-            Ok(path) => rt::task::spawn_background(async move {
-                if let Err(error) = directory.remove(&path).await {
-                    tracing::warn!(%partition, %error, "files of a deleted partition are left; the next start removes them");
-                }
-            }),
+            Ok(path) => self.removals.add(directory, path),
             Err(error) => tracing::error!(%partition, %error, "the files of a deleted partition cannot be taken away"),
         }
+    }
+
+    /// Sets the files of partitions aside that the metadata does not know: their deletion was decided, and a crash came before it was done.
+    /// Nobody reads them there, and a person may.
+    pub fn set_aside_strays(&self, is_known: impl Fn(&TopicPartition) -> bool) {
+        self.placed.borrow_mut().retain(|partition, place| {
+            let directory = self.all.get(*place).filter(|_| !is_known(partition));
+            let Some(directory) = directory else { return true };
+            match directory.set_aside(partition) {
+                Ok(path) => {
+                    tracing::warn!(%partition, moved_to = %path.display(), "files of a partition that does not exist were here; they are set aside");
+                }
+                Err(error) => tracing::error!(%partition, %error, "files of a partition that does not exist cannot be set aside"),
+            }
+            false
+        });
     }
 
     /// Removes, in the background, what deletions before this start have left, and journals of cores from `cores` on.
@@ -181,15 +197,9 @@ impl Directories {
             if let Err(error) = directory.remove_journals_from(cores) {
                 tracing::warn!(%error, "journal files of cores that are no more are left; the next start removes them");
             }
-            let directory = directory.clone();
-            rt::task::spawn_background(async move {
-                let left = directory.deleted().unwrap_or_default();
-                for path in left {
-                    if let Err(error) = directory.remove(&path).await {
-                        tracing::warn!(%error, "files of deleted partitions are left; the next start removes them");
-                    }
-                }
-            });
+            for path in directory.deleted().unwrap_or_default() {
+                self.removals.add(directory.clone(), path);
+            }
         }
     }
 

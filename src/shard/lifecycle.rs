@@ -68,7 +68,7 @@ impl Shard {
                     let owned = self.owned_partitions(next, new);
                     to_open.extend(owned.into_iter().filter(|wanted| self.update(wanted)));
                 }
-                TopicChange::Deleted(topic) => self.remove_topic(topic),
+                TopicChange::Deleted(topic) => self.remove_topic(topic).await,
             }
         }
         for name in next.topic_configs_changed_since(&old) {
@@ -178,7 +178,7 @@ impl Shard {
     }
 
     /// Takes the partitions of a deleted topic out of service and removes their files in the background.
-    fn remove_topic(self: &Rc<Self>, topic: &Topic) {
+    async fn remove_topic(self: &Rc<Self>, topic: &Topic) {
         for (partition, _) in topic.numbered() {
             let id = TopicIdPartition {
                 topic_id: topic.id,
@@ -190,6 +190,7 @@ impl Shard {
                 let woken = self.purgatory.borrow_mut().look_again(id);
                 self.wake(woken);
                 self.directories.delete(partition.log());
+                rt::task::yield_if_needed().await;
             }
         }
     }

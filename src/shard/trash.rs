@@ -1,16 +1,18 @@
-//! Files that nobody finds any more, until `file.delete.delay.ms` is over. One heap and one timer a core.
+//! Files that nobody finds any more: of segments, until `file.delete.delay.ms` is over, with one heap and one timer a core; and of deleted
+//! partitions, at once.
 //!
 //! What a stop leaves here the next start removes: the names say what it is.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::base::time::Monotonic;
 use crate::rt;
 use crate::rt::local::Event;
+use crate::storage::LogDirectory;
 
 /// The files of one core that wait for their removal, by their time.
 #[derive(Default)]
@@ -64,6 +66,44 @@ impl Trash {
                 Err(None) => earlier.await,
             }
         }
+    }
+}
+
+/// Directories of deleted partitions, which go one after another.
+#[derive(Default)]
+pub struct Removals {
+    queue: RefCell<Vec<(LogDirectory, PathBuf)>>,
+    is_running: Cell<bool>,
+}
+
+impl Removals {
+    /// Removes what [`LogDirectory::begin_deletion`] returned, in the background.
+    pub fn add(self: &Rc<Self>, directory: LogDirectory, deleted: PathBuf) {
+        self.queue.borrow_mut().push((directory, deleted));
+        if !self.is_running.replace(true) {
+            rt::task::spawn_background(Rc::clone(self).run());
+        }
+    }
+
+    async fn run(self: Rc<Self>) {
+        loop {
+            let mut by_directory: BTreeMap<PathBuf, (LogDirectory, Vec<PathBuf>)> = BTreeMap::new();
+            for (directory, deleted) in self.queue.take() {
+                let (_, all) = by_directory
+                    .entry(directory.path().to_owned())
+                    .or_insert_with(|| (directory, Vec::new()));
+                all.push(deleted);
+            }
+            if by_directory.is_empty() {
+                break;
+            }
+            for (path, (directory, deleted)) in by_directory {
+                if let Err(error) = directory.remove(&deleted).await {
+                    tracing::warn!(directory = %path.display(), %error, "files of deleted partitions are left; the next start removes them");
+                }
+            }
+        }
+        self.is_running.set(false);
     }
 }
 

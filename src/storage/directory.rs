@@ -248,7 +248,10 @@ impl LogDirectory {
     /// # Errors
     /// [`StorageError::Offline`].
     pub fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
-        self.rename_partition(partition, stray_directory_name)
+        let renamed = self.rename_partition(partition, stray_directory_name)?;
+        let synced = fs::sync_directory(&self.inner.path);
+        synced.map_err(|error| self.inner.health.fail("sync", &self.inner.path, &error))?;
+        Ok(renamed)
     }
 
     /// The topic whose records a partition's directory holds; `None` when it does not say, or does not exist.
@@ -275,18 +278,27 @@ impl LogDirectory {
         let mut unique = [0; 16];
         random::fill(&mut unique);
         let renamed = self.inner.path.join(new_name(partition, u128::from_be_bytes(unique)));
-        let done = fs::rename(&path, &renamed).and_then(|()| fs::sync_directory(&self.inner.path));
-        done.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
+        fs::rename(&path, &renamed).map_err(|error| self.inner.health.fail("rename", &path, &error))?;
         Ok(renamed)
     }
 
-    /// Removes the files of a partition whose deletion has begun, one after another.
+    /// Removes the files of partitions whose deletion has begun, one after another. Their new names are on the disk before, or after a crash
+    /// half of a partition would be there under its old one.
     ///
     /// # Errors
-    /// [`StorageError::Failed`]; the next start finds the rest.
-    pub async fn remove(&self, deleted: &Path) -> Result<(), StorageError> {
-        let removed = fs::remove_directory(deleted).await;
-        removed.map_err(StorageError::failed("remove", deleted))
+    /// [`StorageError::Failed`], [`StorageError::Offline`]; the next start finds the rest.
+    pub async fn remove(&self, deleted: &[PathBuf]) -> Result<(), StorageError> {
+        let synced = fs::sync_names(&self.inner.path).await;
+        synced.map_err(|error| self.inner.health.fail("sync", &self.inner.path, &error))?;
+        for path in deleted {
+            match fs::remove_directory(path).await {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StorageError::failed("remove", path)(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Writes down below which offsets recovery need not look: the answers of [`Log::checkpoint`](super::Log::checkpoint) of all

@@ -6,7 +6,7 @@ use duramen_wire::ApiKey;
 use duramen_wire::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig};
 use duramen_wire::messages::create_topics_response::CreatableTopicResult;
 use duramen_wire::messages::delete_topics_request::DeleteTopicState;
-use duramen_wire::messages::{CreateTopicsRequest, DeleteTopicsRequest};
+use duramen_wire::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest};
 
 use crate::client::Client;
 use crate::codes::{
@@ -367,6 +367,38 @@ fn delete_by_id_and_what_cannot_be_deleted() {
     assert_eq!(delete(&mut client, vec![by_id(topic.id)]), [NONE]);
     wait_until_gone(&mut client, &topic);
     assert_eq!(delete(&mut client, vec![by_id(topic.id)]), [UNKNOWN_TOPIC_ID]);
+}
+
+/// As a crash leaves it between the decision to delete a topic and the deletion of its files.
+#[test]
+fn files_of_a_topic_that_does_not_exist_are_set_aside() {
+    let Some(mut broker) = Broker::start_own(2, &[]) else {
+        return;
+    };
+    let mut client = broker.client();
+    let topic = create_topic(&mut client, "stays", 1);
+    produce(&mut client, &topic, 0, &sized_batch(3, 10));
+    let directories = client.call(4, &DescribeLogDirsRequest { topics: None }).results;
+    let data = std::path::PathBuf::from(&directories[0].log_dir);
+    broker.terminate();
+    std::fs::create_dir(data.join("ghost-0")).unwrap();
+    std::fs::copy(
+        data.join(format!("{}-0/00000000000000000000.log", topic.name)),
+        data.join("ghost-0/00000000000000000000.log"),
+    )
+    .unwrap();
+    broker.start_again(1);
+    let mut client = broker.client();
+    assert_eq!(end_offset(&mut client, &topic, 0), 3);
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(&data).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    poll("the stray directory", Duration::from_secs(5), || {
+        let is_stray = |name: &String| name.starts_with("ghost-0.") && name.ends_with("-stray");
+        names().iter().any(is_stray).then_some(())
+    });
+    assert!(!names().contains(&"ghost-0".to_owned()));
 }
 
 #[test]

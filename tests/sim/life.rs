@@ -114,7 +114,7 @@ impl Life {
             && self.percent(50)
         {
             // What is left of it harms nobody.
-            let _ = directory.remove(&deleted).await;
+            let _ = directory.remove(&[deleted]).await;
         }
         false
     }

@@ -350,7 +350,7 @@ fn a_deleted_partition_is_gone() {
         let deleted = directory.begin_deletion(&partition()).unwrap();
         assert!(directory.partitions().unwrap().is_empty());
         assert_eq!(directory.deleted().unwrap(), std::slice::from_ref(&deleted));
-        directory.remove(&deleted).await.unwrap();
+        directory.remove(&[deleted]).await.unwrap();
         assert!(directory.deleted().unwrap().is_empty());
     });
 }
