@@ -59,6 +59,9 @@ pub const VALIDATION_STEP_BYTES: u64 = 128 * 1024;
 /// Bytes of records that are compressed before other tasks of the core have their turn; gzip takes 500 us for them.
 pub const RECOMPRESSION_STEP_BYTES: usize = 16 * 1024;
 
+/// Cold pages that one read waits for before its core waits with it.
+pub const COLD_WAITS_PER_READ_MAX: usize = 64;
+
 /// Batches that a core checks in steps at one time, each with a decompressor of its own.
 pub const BATCHES_IN_STEPS_MAX: usize = 8;
 

@@ -4,6 +4,7 @@ use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 
 use super::state::LogState;
+use crate::record::Sought;
 
 /// Where to look next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,22 +17,21 @@ pub enum TimestampPlan {
     Search { segment: Offset, from: Offset },
 }
 
-/// Plans the search for the first record, readable by clients, with a timestamp of at least `timestamp`, in segments that begin at
-/// `first` or later: a batch that compaction has emptied keeps its timestamp, and may have led into a segment without such a record.
+/// Plans the search for the first record, readable by clients, with at least the timestamp and the offset that are sought.
 #[must_use]
-pub fn plan_timestamp_lookup(state: &LogState, timestamp: TimestampMs, first: Offset) -> TimestampPlan {
-    let begin = state.segments().partition_point(|segment| segment.base_offset < first);
-    for segment in state.segments().range(begin..) {
+pub fn plan_timestamp_lookup(state: &LogState, sought: Sought) -> TimestampPlan {
+    let first = state.segment_index_of(sought.offset);
+    for segment in state.segments().iter().skip(first) {
         match segment.largest_timestamp {
             None => {
                 return TimestampPlan::NeedsLargest {
                     segment: segment.base_offset,
                 };
             }
-            Some(largest) if largest.timestamp >= timestamp && segment.bytes > 0 => {
+            Some(largest) if largest.timestamp >= sought.timestamp && segment.bytes > 0 => {
                 return TimestampPlan::Search {
                     segment: segment.base_offset,
-                    from: segment.base_offset.max(state.log_start_offset()),
+                    from: segment.base_offset.max(state.log_start_offset()).max(sought.offset),
                 };
             }
             Some(_) => {}

@@ -149,9 +149,10 @@ impl Partition {
             .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
             .map_err(|error| match error {
                 StorageError::Full { .. } => AppendError::Full,
-                StorageError::Offline { .. } | StorageError::Damaged { .. } | StorageError::Failed { .. } => {
-                    AppendError::Offline
-                }
+                StorageError::Offline { .. }
+                | StorageError::Damaged { .. }
+                | StorageError::Cold(_)
+                | StorageError::Failed { .. } => AppendError::Offline,
             })?;
         // With one replica, what is appended is committed.
         self.high_watermark.set(self.log.log_end_offset());

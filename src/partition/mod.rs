@@ -23,7 +23,7 @@ use crate::storage::{Log, StorageError};
 
 pub mod append;
 mod compact;
-mod read;
+pub mod read;
 mod retain;
 pub mod turns;
 pub mod types;

@@ -7,7 +7,9 @@ use crate::log::read::FirstBatch;
 use crate::log::{ReadError as LogReadError, ReadRequest};
 use crate::partition::Partition;
 use crate::partition::types::{EpochEnd, OffsetFound, OffsetTarget, Read, ReadError, ReadOutcome, ReadRange};
-use crate::storage::StorageError;
+use crate::storage::{ColdRange, FileRange, Log, StorageError, TimestampHit};
+
+type LogRead = Result<Result<Option<FileRange>, LogReadError>, StorageError>;
 
 impl Partition {
     /// Batches from an offset on, below the high watermark, as a range of a segment's file.
@@ -15,6 +17,44 @@ impl Partition {
     /// # Errors
     /// The reader's epoch or offset does not fit this log, or the log cannot be read.
     pub fn read(&self, what: Read) -> Result<ReadOutcome, ReadError> {
+        self.read_with(what, |request| self.log.read(request))
+            .unwrap_or(Err(ReadError::Offline))
+    }
+
+    /// As [`read`](Self::read), but it does not wait for the disk: the outer error is what has to be waited for.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn read_warm(&self, what: Read) -> Result<Result<ReadOutcome, ReadError>, ColdRange> {
+        self.read_with(what, |request| self.log.read_warm(request))
+    }
+
+    fn read_with(
+        &self,
+        what: Read,
+        read: impl FnOnce(&ReadRequest) -> LogRead,
+    ) -> Result<Result<ReadOutcome, ReadError>, ColdRange> {
+        let (mut outcome, request) = match self.plan_read(what) {
+            Ok((outcome, Some(request))) => (outcome, request),
+            Ok((outcome, None)) => return Ok(Ok(outcome)),
+            Err(error) => return Ok(Err(error)),
+        };
+        let range = match read(&request) {
+            Ok(Ok(range)) => range,
+            Ok(Err(LogReadError::OutOfRange { .. })) => return Ok(Err(ReadError::OffsetOutOfRange)),
+            Err(StorageError::Cold(range)) => return Err(range),
+            Err(error) => return Ok(Err(read_failed(error))),
+        };
+        outcome.range = range.map(|range| ReadRange {
+            file: range.file,
+            position: range.position,
+            bytes: range.length,
+        });
+        Ok(Ok(outcome))
+    }
+
+    /// What a reader learns before anything is read, and what to read, unless its log has another history.
+    fn plan_read(&self, what: Read) -> Result<(ReadOutcome, Option<ReadRequest>), ReadError> {
         self.trace("read");
         self.check_epoch(what.current_leader_epoch)?;
         let high_watermark = self.high_watermark();
@@ -26,25 +66,14 @@ impl Partition {
             range: None,
         };
         outcome.diverging = self.diverging(&what)?;
-        if outcome.diverging.is_some() {
-            return Ok(outcome);
-        }
         let request = ReadRequest {
             offset: what.offset,
             upper: high_watermark,
             bytes_max: what.bytes_max,
             first_batch: FirstBatch::Whole,
         };
-        let range = self.log.read(&request).map_err(read_failed)?;
-        let range = range.map_err(|error| match error {
-            LogReadError::OutOfRange { .. } => ReadError::OffsetOutOfRange,
-        })?;
-        outcome.range = range.map(|range| ReadRange {
-            file: range.file,
-            position: range.position,
-            bytes: range.length,
-        });
-        Ok(outcome)
+        let request = outcome.diverging.is_none().then_some(request);
+        Ok((outcome, request))
     }
 
     /// Whether the reader's log has another history than this one (KIP-595; Kafka: `Partition.readRecords`).
@@ -77,38 +106,35 @@ impl Partition {
         }
     }
 
-    /// Looks for an offset. `None` when no record fits.
+    /// Looks for an offset.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
-    pub fn find_offset(&self, believed: LeaderEpoch, target: OffsetTarget) -> Result<Option<OffsetFound>, ReadError> {
+    /// The reader's epoch does not fit.
+    pub fn find_offset(&self, believed: LeaderEpoch, target: OffsetTarget) -> Result<OffsetLookup, ReadError> {
         self.check_epoch(believed)?;
-        let high_watermark = self.high_watermark();
-        let hit = match target {
+        let timestamp = match target {
             OffsetTarget::Latest => {
-                return Ok(Some(self.found(
-                    high_watermark,
-                    TimestampMs::NONE,
-                    Some(self.leader_epoch.get()),
-                )));
+                let epoch = Some(self.leader_epoch.get());
+                let found = self.found(self.high_watermark(), TimestampMs::NONE, epoch);
+                return Ok(OffsetLookup::Found(found));
             }
             OffsetTarget::Earliest => {
                 let start = self.log.log_start_offset();
                 let epoch = self.log.with_state(|state| state.epochs().epoch_of(start));
-                return Ok(Some(self.found(start, TimestampMs::NONE, epoch)));
+                return Ok(OffsetLookup::Found(self.found(start, TimestampMs::NONE, epoch)));
             }
-            OffsetTarget::MaxTimestamp => self
-                .log
-                .largest_timestamp(&mut self.workspace.decompressor.borrow_mut()),
-            OffsetTarget::AtOrAfter(timestamp) => self
-                .log
-                .offset_for_timestamp(timestamp, &mut self.workspace.decompressor.borrow_mut()),
+            OffsetTarget::MaxTimestamp => None,
+            OffsetTarget::AtOrAfter(timestamp) => Some(timestamp),
         };
-        let hit = hit.map_err(read_failed)?.filter(|hit| hit.offset < high_watermark);
-        Ok(hit.map(|hit| {
-            let epoch = self.log.with_state(|state| state.epochs().epoch_of(hit.offset));
-            self.found(hit.offset, hit.timestamp, epoch)
-        }))
+        let log = self.log.clone();
+        Ok(OffsetLookup::Search(TimestampSearch { log, timestamp }))
+    }
+
+    /// What a search has found, if it may be read. `None` when no record fits.
+    pub fn found_at(&self, hit: Option<TimestampHit>) -> Option<OffsetFound> {
+        let hit = hit.filter(|hit| hit.offset < self.high_watermark())?;
+        let epoch = self.log.with_state(|state| state.epochs().epoch_of(hit.offset));
+        Some(self.found(hit.offset, hit.timestamp, epoch))
     }
 
     fn found(&self, offset: Offset, timestamp: TimestampMs, epoch: Option<LeaderEpoch>) -> OffsetFound {
@@ -139,9 +165,40 @@ impl Partition {
 fn read_failed(error: StorageError) -> ReadError {
     match error {
         StorageError::Offline { .. } => ReadError::Offline,
-        StorageError::Damaged { .. } | StorageError::Failed { .. } | StorageError::Full { .. } => {
+        StorageError::Damaged { .. }
+        | StorageError::Cold(_)
+        | StorageError::Failed { .. }
+        | StorageError::Full { .. } => {
             tracing::error!(%error, "records cannot be read");
             ReadError::Offline
         }
+    }
+}
+
+/// How a lookup of an offset goes on.
+pub enum OffsetLookup {
+    Found(OffsetFound),
+    /// Records have to be searched.
+    Search(TimestampSearch),
+}
+
+/// A search by time, which owns what it needs: nothing of the partition is held meanwhile.
+pub struct TimestampSearch {
+    log: Log,
+    /// At least; `None` looks for the largest.
+    timestamp: Option<TimestampMs>,
+}
+
+impl TimestampSearch {
+    /// Searches, in steps.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn run(self) -> Result<Option<TimestampHit>, ReadError> {
+        let hit = match self.timestamp {
+            Some(timestamp) => self.log.offset_for_timestamp(timestamp).await,
+            None => self.log.largest_timestamp().await,
+        };
+        hit.map_err(read_failed)
     }
 }

@@ -45,9 +45,10 @@ impl Partition {
         let trimmed = self.log.advance_log_start_to(offset).await;
         trimmed.map_err(|error| match error {
             StorageError::Full { .. } => DeleteRecordsError::Full,
-            StorageError::Offline { .. } | StorageError::Damaged { .. } | StorageError::Failed { .. } => {
-                DeleteRecordsError::Offline
-            }
+            StorageError::Offline { .. }
+            | StorageError::Damaged { .. }
+            | StorageError::Cold(_)
+            | StorageError::Failed { .. } => DeleteRecordsError::Offline,
         })
     }
 

@@ -14,7 +14,7 @@
 //! | `header` | the 61 bytes before the records, and what the broker writes into them |
 //! | `batch` | one batch in a buffer, several batches in a buffer |
 //! | `validate` | the checks on a producer's batch; `walk` the pass over its records, `source` where their bytes come from |
-//! | `iterate` | records, lazily |
+//! | `iterate` | records, lazily; `search` the one with some timestamp, in steps |
 //! | `build` | new batches; `control` the markers in control batches |
 //! | `codec` | gzip, snappy, lz4, zstd; `recompress` from one to another |
 //! | `unpack` | records, expanded step by step |
@@ -32,6 +32,7 @@ pub mod header;
 pub mod iterate;
 pub mod recompress;
 pub mod rewrite;
+pub mod search;
 mod source;
 pub mod unpack;
 pub mod validate;
@@ -47,6 +48,7 @@ pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compre
 pub use iterate::{RecordHeader, RecordHeaders, RecordView, Records};
 pub use recompress::{Recompression, Target, recompress};
 pub use rewrite::emptied;
+pub use search::{RecordPlace, RecordSearch, SearchStep, Sought};
 pub use unpack::Unpacked;
 pub use validate::{Rules, Validated, Validation, validate};
 

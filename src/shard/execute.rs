@@ -8,10 +8,10 @@ use crate::base::limits::STEP_MAX;
 use crate::base::offset::Offset;
 use crate::partition::Partition;
 use crate::partition::append::{Begun, Preparation};
-use crate::partition::types::{Append, AppendError, Appended, EpochEnd, OffsetFound, Read, ReadError};
+use crate::partition::types::{Append, AppendError, Appended, EpochEnd, ReadError};
 use crate::rt;
 use crate::shard::calls::ReplyTo;
-use crate::shard::message::{AckWhen, Answer, Asked, FindEpochEnd, FindOffset, ShardReply, ShardRequest};
+use crate::shard::message::{AckWhen, Answer, Asked, FindEpochEnd, ShardReply, ShardRequest};
 use crate::shard::{Origin, Shard};
 
 type Appends = Vec<Answer<Result<Appended, AppendError>>>;
@@ -52,18 +52,8 @@ impl Shard {
         rt::task::begin_part(request.name());
         match request {
             ShardRequest::Append { ack_when, items } => self.append(ack_when, items, origin),
-            ShardRequest::Read { items } => {
-                let answers = self.each(
-                    items,
-                    |partition, what: Read| partition.read(what),
-                    (ReadError::NotHosted, ReadError::Offline),
-                );
-                self.answer(origin, ShardReply::Read(answers));
-            }
-            ShardRequest::FindOffsets { items } => {
-                let answers = self.each(items, find_offset, (ReadError::NotHosted, ReadError::Offline));
-                self.answer(origin, ShardReply::FindOffsets(answers));
-            }
+            ShardRequest::Read { items } => self.read(items, origin),
+            ShardRequest::FindOffsets { items } => self.find_offsets(items, origin),
             ShardRequest::EpochEnds { items } => {
                 let answers = self.each(items, find_epoch_end, (ReadError::NotHosted, ReadError::Offline));
                 self.answer(origin, ShardReply::EpochEnds(answers));
@@ -207,10 +197,6 @@ impl Shard {
             self.wake(vec![super::purgatory::Woken { reply_to, tags: ready }]);
         }
     }
-}
-
-fn find_offset(partition: &Partition, asked: FindOffset) -> Result<Option<OffsetFound>, ReadError> {
-    partition.find_offset(asked.current_leader_epoch, asked.target)
 }
 
 fn find_epoch_end(partition: &Partition, asked: FindEpochEnd) -> Result<Option<EpochEnd>, ReadError> {

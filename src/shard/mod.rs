@@ -31,6 +31,7 @@ pub mod deadlines;
 pub mod directories;
 mod execute;
 mod lifecycle;
+mod lookup;
 pub mod message;
 mod metadata_log;
 mod metadata_snapshot;

@@ -135,7 +135,10 @@ impl Log {
                 let full = std::io::ErrorKind::StorageFull.into();
                 self.inner.health.fail("write", &self.path(), &full)
             }
-            StorageError::Offline { .. } | StorageError::Damaged { .. } | StorageError::Failed { .. } => error,
+            StorageError::Offline { .. }
+            | StorageError::Damaged { .. }
+            | StorageError::Cold(_)
+            | StorageError::Failed { .. } => error,
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::cold::ColdRange;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::room::{self, Room};
 use crate::rt::fs;
@@ -32,6 +33,9 @@ pub enum StorageError {
         offset: Offset,
         what: &'static str,
     },
+    /// What the lookup needs is not in the page cache: wait for it, and look again.
+    #[error("not in the page cache")]
+    Cold(ColdRange),
     /// A file could not be read or opened; nothing was changed.
     #[error("cannot {action} {}: {source}", .path.display())]
     Failed {

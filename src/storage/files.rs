@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::cold::WhenCold;
 use super::error::{Health, StorageError};
 use super::index::IndexFile;
 use crate::base::offset::{FilePosition, Offset};
@@ -101,22 +102,32 @@ impl SegmentFiles {
     }
 
     /// Where a search for `offset` begins: the last batch in the index that ends at or before it, else the front.
-    pub(super) fn floor_of_offset(&mut self, offset: Offset) -> Result<FilePosition, StorageError> {
+    pub(super) fn floor_of_offset(
+        &mut self,
+        offset: Offset,
+        when_cold: WhenCold,
+    ) -> Result<FilePosition, StorageError> {
         let base_offset = self.base_offset;
-        let entry = self
-            .offset_index
-            .last_where(|bytes| OffsetEntry::decode(bytes, base_offset).last_offset <= offset)?;
+        let entry = self.offset_index.last_where(
+            |bytes| OffsetEntry::decode(bytes, base_offset).last_offset <= offset,
+            when_cold,
+        )?;
         Ok(entry.map_or(FilePosition::ZERO, |bytes| {
             OffsetEntry::decode(&bytes, base_offset).position
         }))
     }
 
     /// The last batch in the index that begins at or before `position`, else the front.
-    pub(super) fn floor_of_position(&mut self, position: FilePosition) -> Result<FilePosition, StorageError> {
+    pub(super) fn floor_of_position(
+        &mut self,
+        position: FilePosition,
+        when_cold: WhenCold,
+    ) -> Result<FilePosition, StorageError> {
         let base_offset = self.base_offset;
-        let entry = self
-            .offset_index
-            .last_where(|bytes| OffsetEntry::decode(bytes, base_offset).position <= position)?;
+        let entry = self.offset_index.last_where(
+            |bytes| OffsetEntry::decode(bytes, base_offset).position <= position,
+            when_cold,
+        )?;
         Ok(entry.map_or(FilePosition::ZERO, |bytes| {
             OffsetEntry::decode(&bytes, base_offset).position
         }))

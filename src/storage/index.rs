@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use super::cold::{WhenCold, read_at};
 use super::error::{Health, StorageError};
 use crate::base::offset::FilePosition;
 use crate::rt::fs::{File, Open};
 
 /// Bytes gathered before they are written: entries lost in a crash are found again in the batches.
 const PENDING_BYTES_MAX: usize = 504;
+
+/// Bytes of a file that a search reads at once: a page.
+const BLOCK_BYTES: usize = 4096;
 
 /// An index file with entries of `N` bytes.
 #[derive(Debug)]
@@ -114,46 +118,70 @@ impl<const N: usize> IndexFile<N> {
     }
 
     /// The last entry for which `is_before` holds; it must hold for a prefix of the entries.
-    pub(super) fn last_where(&mut self, is_before: impl Fn(&[u8; N]) -> bool) -> Result<Option<[u8; N]>, StorageError> {
-        let (mut low, mut high) = (0, self.entries());
+    ///
+    /// A binary search over blocks of entries, each read at once: a block costs no more than an entry, and ends the search within it.
+    pub(super) fn last_where(
+        &mut self,
+        is_before: impl Fn(&[u8; N]) -> bool,
+        when_cold: WhenCold,
+    ) -> Result<Option<[u8; N]>, StorageError> {
+        let last_pending = last_before(&self.pending, &is_before);
+        if last_pending.is_some() {
+            return Ok(last_pending);
+        }
+        let block_entries = u32::try_from(BLOCK_BYTES / N).unwrap_or(1);
+        let mut block = [0; BLOCK_BYTES];
+        let (mut low, mut high) = (0, self.written);
         let mut best = None;
         while low < high {
             let middle = low + (high - low) / 2;
-            let entry = self.entry(middle)?;
-            if is_before(&entry) {
-                best = Some(entry);
-                low = middle + 1;
-            } else {
-                high = middle;
+            let begin = (middle / block_entries * block_entries).max(low);
+            let count = block_entries.min(high - begin);
+            let entries = self.read_entries(begin, count, &mut block, when_cold)?;
+            match last_before(entries, &is_before) {
+                None => high = begin,
+                Some(last) => {
+                    let is_all = entries.last_chunk::<N>().is_some_and(&is_before);
+                    best = Some(last);
+                    if !is_all {
+                        break;
+                    }
+                    low = begin + count;
+                }
             }
         }
         Ok(best)
     }
 
-    pub(super) fn last(&mut self) -> Result<Option<[u8; N]>, StorageError> {
-        match self.entries().checked_sub(1) {
-            Some(last) => self.entry(last).map(Some),
-            None => Ok(None),
+    pub(super) fn last(&mut self, when_cold: WhenCold) -> Result<Option<[u8; N]>, StorageError> {
+        if let Some(last) = self.pending.last_chunk::<N>() {
+            return Ok(Some(*last));
         }
+        let Some(last) = self.written.checked_sub(1) else {
+            return Ok(None);
+        };
+        let mut entry = [0; N];
+        self.read_entries(last, 1, &mut entry, when_cold)?;
+        Ok(Some(entry))
     }
 
-    fn entry(&mut self, number: u32) -> Result<[u8; N], StorageError> {
-        let mut entry = [0; N];
-        if let Some(pending) = number.checked_sub(self.written) {
-            let begin = usize::try_from(pending).unwrap_or(usize::MAX).saturating_mul(N);
-            if let Some(bytes) = self.pending.get(begin..begin + N) {
-                entry.copy_from_slice(bytes);
-            }
-            return Ok(entry);
-        }
-        let position = FilePosition(u64::from(number) * N as u64);
-        let read = self.opened().and_then(|file| {
-            file.read_at(position, &mut entry)?;
-            self.file = Some(file);
-            Ok(())
-        });
+    /// Reads entries of the file to the front of `into`. What the file does not have is zero.
+    fn read_entries<'a>(
+        &mut self,
+        begin: u32,
+        count: u32,
+        into: &'a mut [u8],
+        when_cold: WhenCold,
+    ) -> Result<&'a [u8], StorageError> {
+        let bytes = usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(N);
+        let into = into.get_mut(..bytes).unwrap_or_default();
+        into.fill(0);
+        let position = FilePosition(u64::from(begin) * N as u64);
+        let file = self.opened().map_err(StorageError::failed("open", &self.path))?;
+        self.file = Some(file.clone());
+        let read = read_at(&file, position, into, when_cold)?;
         read.map_err(StorageError::failed("read", &self.path))?;
-        Ok(entry)
+        Ok(into)
     }
 
     /// The file, to be written or synced; it stays open only where it is read.
@@ -168,4 +196,11 @@ impl<const N: usize> IndexFile<N> {
     pub(super) fn release(&mut self) {
         self.file = None;
     }
+}
+
+/// The last of some entries for which `is_before` holds; it must hold for a prefix of them.
+fn last_before<const N: usize>(entries: &[u8], is_before: &impl Fn(&[u8; N]) -> bool) -> Option<[u8; N]> {
+    let (entries, _) = entries.as_chunks::<N>();
+    let count = entries.partition_point(is_before);
+    count.checked_sub(1).and_then(|last| entries.get(last)).copied()
 }

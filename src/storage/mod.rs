@@ -25,6 +25,7 @@ mod beside;
 mod checkpoint;
 mod cleaner;
 mod close;
+mod cold;
 mod directory;
 mod durability;
 mod error;
@@ -43,6 +44,7 @@ mod walk;
 
 pub use append::{Appended, NewBatch};
 pub use cleaner::{Cleaner, CleanerSettings, Compacted, CompactionWork};
+pub use cold::ColdRange;
 pub use directory::{DirectoryError, Found, LogDirectory};
 pub use error::{Health, StorageError};
 pub use journal::{JOURNALED_BYTES_MAX, Journal, JournalError, is_journal_file};

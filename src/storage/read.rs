@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cold::{WhenCold, read_at};
 use super::error::StorageError;
 use super::files::SegmentFiles;
 use super::log::Log;
@@ -52,6 +53,22 @@ impl Log {
     /// # Errors
     /// The outer error is the disk's, the inner one the reader's.
     pub fn read(&self, request: &ReadRequest) -> Result<Result<Option<FileRange>, ReadError>, StorageError> {
+        self.read_with(request, WhenCold::Wait)
+    }
+
+    /// As [`Log::read`], but it does not wait for the disk: what has to be searched may be cold.
+    ///
+    /// # Errors
+    /// [`StorageError::Cold`], and as [`Log::read`].
+    pub fn read_warm(&self, request: &ReadRequest) -> Result<Result<Option<FileRange>, ReadError>, StorageError> {
+        self.read_with(request, WhenCold::Tell)
+    }
+
+    fn read_with(
+        &self,
+        request: &ReadRequest,
+        when_cold: WhenCold,
+    ) -> Result<Result<Option<FileRange>, ReadError>, StorageError> {
         self.inner.health.check()?;
         let plan = plan_read(&self.inner.state.borrow(), request);
         let mut plan = match plan {
@@ -78,6 +95,7 @@ impl Log {
                 segment,
                 file: &file,
                 end: FilePosition(u64::from(segment_bytes)),
+                when_cold,
             };
             let Some(start) = scan.resolve(start)? else {
                 // What was asked for lies behind the last batch of this segment.
@@ -113,6 +131,7 @@ pub(super) struct Scan<'a> {
     pub(super) file: &'a File,
     /// Position after its last batch.
     pub(super) end: FilePosition,
+    pub(super) when_cold: WhenCold,
 }
 
 impl Scan<'_> {
@@ -127,7 +146,7 @@ impl Scan<'_> {
     /// The first batch that ends at or after `offset`. An index that leads to no batch, or past the one, is not believed: bits rot
     /// in closed indexes too, and nobody looks at all of them at a start.
     pub(super) fn batch_of(&mut self, offset: Offset) -> Result<Option<Located>, StorageError> {
-        let floor = self.segment.floor_of_offset(offset)?;
+        let floor = self.segment.floor_of_offset(offset, self.when_cold)?;
         let found = self.search(floor, |piece, position| find_offset(piece, position, offset));
         let is_led_astray = match &found {
             Ok(Some(batch)) => batch.position == floor && batch.header.base_offset > offset,
@@ -154,7 +173,7 @@ impl Scan<'_> {
             return Ok((end > start).then_some((end, end_offset)));
         }
         let limit = start.plus(u64::from(request.bytes_max));
-        let floor = self.segment.floor_of_position(limit)?.max(start);
+        let floor = self.segment.floor_of_position(limit, self.when_cold)?.max(start);
         let find = |piece: &[u8], position| find_boundary(piece, position, limit);
         let is_in_range = |over: &Located| over.header.base_offset < end_offset;
         let found = match self.search(floor, find) {
@@ -186,10 +205,8 @@ impl Scan<'_> {
         while position < self.end {
             let left = usize::try_from(self.end.0 - position.0).unwrap_or(usize::MAX);
             let wanted = left.min(bytes_max);
-            let count = self
-                .file
-                .read_at(position, &mut piece[..wanted])
-                .map_err(|source| self.failed(source))?;
+            let read = read_at(self.file, position, &mut piece[..wanted], self.when_cold)?;
+            let count = read.map_err(|source| self.failed(source))?;
             match find(&piece[..count], position) {
                 Search::Found(batch) if batch.end_position() > self.end => return Err(self.damaged(batch.position)),
                 Search::Found(batch) => return Ok(Some(batch)),

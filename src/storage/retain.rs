@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use super::cold::WhenCold;
 use super::error::StorageError;
 use super::log::Log;
 use crate::base::offset::Offset;
@@ -110,7 +111,18 @@ impl Log {
 
     /// Notes the largest timestamp of a closed segment, from its time index.
     pub(super) fn read_largest_timestamp(&self, segment: Offset) -> Result<(), StorageError> {
-        let last = self.inner.files.borrow_mut().segment(segment)?.time_index.last()?;
+        self.find_largest_timestamp(segment, WhenCold::Wait)
+    }
+
+    /// The same for a lookup.
+    pub(super) fn find_largest_timestamp(&self, segment: Offset, when_cold: WhenCold) -> Result<(), StorageError> {
+        let last = self
+            .inner
+            .files
+            .borrow_mut()
+            .segment(segment)?
+            .time_index
+            .last(when_cold)?;
         let largest = last.map_or(TimeEntry::none(segment), |bytes| TimeEntry::decode(&bytes, segment));
         self.inner.state.borrow_mut().note_largest_timestamp(segment, largest);
         Ok(())

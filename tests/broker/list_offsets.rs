@@ -1,14 +1,18 @@
 //! ListOffsets: the offsets with names, and by time.
 
+use std::time::Duration;
+
 use duramen::base::time::TimestampMs;
 use duramen::record::{BatchBuilder, Compression, Record};
 use duramen_wire::messages::ListOffsetsRequest;
 
 use crate::client::Client;
 use crate::codes::{INVALID_REQUEST, NONE, UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION};
-use crate::fixture::{LIST_OFFSETS, Topic, create_topic, list_offsets_request, now_ms, produce, unique};
-use crate::harness::Broker;
-use crate::round_trip::compressed;
+use crate::fixture::{
+    LIST_OFFSETS, Topic, create_topic, create_topic_with, list_offsets_request, now_ms, produce, try_produce, unique,
+};
+use crate::harness::{Broker, poll};
+use crate::round_trip::{CODECS, compressed};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -255,5 +259,132 @@ fn many_partitions() {
         let offsets: Vec<_> = answers.iter().map(|answer| answer.offset).collect();
         let expected: Vec<_> = (0..32).map(|partition| partition % 4).collect();
         assert_eq!(offsets, expected);
+    }
+}
+
+/// With the broker's time, all records of a batch have the time of its append.
+#[test]
+fn offsets_by_the_brokers_time() {
+    let broker = Broker::start(1);
+    let mut client = broker.client();
+    let configs = [("message.timestamp.type", "LogAppendTime")];
+    let topic = create_topic_with(&mut client, "append-time", 1, &configs);
+    let mut times = Vec::new();
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let mut builder = BatchBuilder::new();
+        for time in [5, 3, 9] {
+            builder
+                .append(&Record::new(TimestampMs(time), None, Some(b"v")))
+                .unwrap();
+        }
+        let answer = try_produce(
+            &mut client,
+            &topic,
+            0,
+            &compressed(&builder.build().unwrap(), compression),
+        );
+        times.push(answer.log_append_time_ms);
+        // The next batch has a later time.
+        poll("the next millisecond", Duration::from_secs(1), || {
+            (now_ms() > times[times.len() - 1]).then_some(())
+        });
+    }
+    for (time, base_offset) in times.iter().zip([0, 3, 6]) {
+        assert_eq!(
+            ask(&mut client, LIST_OFFSETS, &topic, *time),
+            (NONE, *time, base_offset)
+        );
+        let earlier = times
+            .iter()
+            .rev()
+            .find(|other| *other < time)
+            .map_or(0, |other| other + 1);
+        assert_eq!(
+            ask(&mut client, LIST_OFFSETS, &topic, earlier),
+            (NONE, *time, base_offset)
+        );
+    }
+    assert_eq!(ask(&mut client, LIST_OFFSETS, &topic, times[2] + 1), (NONE, -1, -1));
+    assert_eq!(
+        ask(&mut client, LIST_OFFSETS, &topic, MAX_TIMESTAMP),
+        (NONE, times[2], 6)
+    );
+}
+
+/// Times that go up and down over thousands of batches and several segments: whatever is far behind one late record is searched in steps.
+#[test]
+fn offsets_by_time_without_order() {
+    let broker = Broker::start(1);
+    let mut client = broker.client();
+    let configs = [("segment.bytes", "1048576"), ("index.interval.bytes", "100")];
+    let topic = create_topic_with(&mut client, "unordered", 1, &configs);
+    let base = now_ms() - 10_000_000;
+    let value = vec![b'v'; 1000];
+    let time_of = |offset: i64| base + if offset == 50 { 5000 } else { offset * 7919 % 4000 };
+    let mut times = Vec::new();
+    for batch in 0..300 {
+        let mut builder = BatchBuilder::new();
+        for record in 0..10 {
+            times.push(time_of(batch * 10 + record));
+            builder
+                .append(&Record::new(TimestampMs(times[times.len() - 1]), None, Some(&value)))
+                .unwrap();
+        }
+        let codec = [Compression::None, Compression::Lz4][usize::try_from(batch % 2).unwrap()];
+        produce(&mut client, &topic, 0, &compressed(&builder.build().unwrap(), codec));
+    }
+    for time in (0..5200).step_by(97).map(|time| base + time) {
+        let expected = (0..).zip(&times).find(|(_, other)| **other >= time);
+        let expected = expected.map_or((NONE, -1, -1), |(offset, found)| (NONE, *found, offset));
+        assert_eq!(
+            ask(&mut client, LIST_OFFSETS, &topic, time),
+            expected,
+            "{}",
+            time - base
+        );
+    }
+    assert_eq!(
+        ask(&mut client, LIST_OFFSETS, &topic, MAX_TIMESTAMP),
+        (NONE, base + 5000, 50)
+    );
+}
+
+/// The last record of a batch that expands to megabytes.
+#[test]
+fn offsets_by_time_in_a_large_batch() {
+    let broker = Broker::start(1);
+    let mut client = broker.client();
+    let base = now_ms() - 1_000_000;
+    for compression in CODECS {
+        let topic = create_topic(&mut client, "large", 1);
+        let mut builder = BatchBuilder::new();
+        for offset in 0..9 {
+            let value = vec![
+                b'v';
+                if compression == Compression::None {
+                    100_000
+                } else {
+                    2_000_000
+                }
+            ];
+            builder
+                .append(&Record::new(TimestampMs(base + 10 * offset), None, Some(&value)))
+                .unwrap();
+        }
+        produce(
+            &mut client,
+            &topic,
+            0,
+            &compressed(&builder.build().unwrap(), compression),
+        );
+        for offset in [0, 5, 8] {
+            let time = base + 10 * offset;
+            assert_eq!(
+                ask(&mut client, LIST_OFFSETS, &topic, time - 9),
+                (NONE, time, offset),
+                "{compression:?}"
+            );
+        }
+        assert_eq!(ask(&mut client, LIST_OFFSETS, &topic, base + 81), (NONE, -1, -1));
     }
 }

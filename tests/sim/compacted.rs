@@ -1,11 +1,12 @@
 //! The records of a compacted log as they were written, and the comparison with a log.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use duramen::base::ids::ProducerId;
 use duramen::base::time::TimestampMs;
 use duramen::record::Decompressor;
-use duramen::rt::sim::Random;
+use duramen::rt::sim::{Random, Simulation};
 use duramen::storage::Log;
 
 use crate::shadow::{read_everything, request, view};
@@ -36,9 +37,8 @@ pub struct Shadow {
 
 impl Shadow {
     /// Holds a log that was just opened against what was written, and forgets what it lost with right.
-    pub fn compare(&mut self, log: &Log, random: &mut Random) -> [i32; PRODUCERS] {
+    pub fn compare(&mut self, log: &Log) -> [i32; PRODUCERS] {
         let found = records_of(log);
-        look_up(log, &found, random);
         let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
         assert!(
             end >= self.acknowledged,
@@ -120,13 +120,14 @@ fn records_of(log: &Log) -> BTreeMap<i64, Written> {
 }
 
 /// Random offsets and timestamps are found where a look at every record finds them.
-fn look_up(log: &Log, found: &BTreeMap<i64, Written>, random: &mut Random) {
+pub async fn look_up(log: &Log, random: &RefCell<Random>) {
+    let found = records_of(log);
+    let below = |bound| random.borrow_mut().below(bound).cast_signed();
     let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
-    let mut decompressor = Decompressor::new(1 << 20);
     let all = read_everything(log, 4000);
     for _ in 0..3 {
         if start < end {
-            let asked = start + random.below((end - start).unsigned_abs()).cast_signed();
+            let asked = start + below((end - start).unsigned_abs());
             let read = log
                 .read(&request(asked, 1))
                 .expect("the disk works")
@@ -135,8 +136,11 @@ fn look_up(log: &Log, found: &BTreeMap<i64, Written>, random: &mut Random) {
             let expected = all.values().find(|batch| view(batch).header().next_offset().0 > asked);
             assert_eq!(Some(&bytes), expected, "what stands at or after {asked}");
         }
-        let timestamp = 900 + random.below(3000).cast_signed();
-        let hit = log.offset_for_timestamp(TimestampMs(timestamp), &mut decompressor);
+        let timestamp = 900 + below(3000);
+        let hit = log.offset_for_timestamp(TimestampMs(timestamp)).await;
+        if Simulation::has_crashed() {
+            return;
+        }
         let hit = hit.expect("the disk works").map(|hit| hit.offset.0);
         let expected = found.range(start..).find(|(_, record)| record.timestamp >= timestamp);
         assert_eq!(

@@ -28,7 +28,7 @@ use duramen::storage::{
     Cleaner, CleanerSettings, CompactionWork, Journal, Log, LogDirectory, NewBatch, Shutdown, StorageError,
 };
 
-use crate::compacted::{PRODUCERS, Shadow, Written, assert_one_record_a_key};
+use crate::compacted::{PRODUCERS, Shadow, Written, assert_one_record_a_key, look_up};
 use crate::shadow::view;
 
 /// Seeds within which a planted bug must be found: few lives end in the middle of a swap.
@@ -156,7 +156,11 @@ async fn live_round(life: Rc<Life>) {
     let late = u64::try_from(report.compactions_finished).expect("small");
     life.finished_late.set(life.finished_late.get() + late);
     life.may_be_marked.set(false);
-    let next = life.shadow.borrow_mut().compare(&log, &mut life.random.borrow_mut());
+    let next = life.shadow.borrow_mut().compare(&log);
+    look_up(&log, &life.random).await;
+    if Simulation::has_crashed() {
+        return;
+    }
     life.sequences.replace(next);
 
     let works = Rc::new(Works::default());

@@ -16,7 +16,7 @@ use duramen::rt::sim::{Random, Simulation};
 use duramen::rt::{fs, task, time};
 use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown, StorageError};
 
-use crate::shadow::{Shadow, view};
+use crate::shadow::{Shadow, look_up, view};
 
 /// One log, under one name, and everything that is drawn for it.
 pub struct Life {
@@ -84,6 +84,11 @@ impl Life {
             );
         }
         self.shadow.borrow_mut().compare(&log, &mut self.random.borrow_mut());
+        let written = self.shadow.borrow().written.clone();
+        look_up(&log, &written, &self.random).await;
+        if Simulation::has_crashed() {
+            return None;
+        }
         self.take_up_sequences(&log);
         Some(log)
     }

@@ -1,5 +1,6 @@
 //! What was written and what was acknowledged, and the comparison with a log that was opened again.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use duramen::base::ids::LeaderEpoch;
@@ -8,7 +9,7 @@ use duramen::base::time::TimestampMs;
 use duramen::log::ReadRequest;
 use duramen::log::read::FirstBatch;
 use duramen::record::{BatchView, Batches, Decompressor};
-use duramen::rt::sim::Random;
+use duramen::rt::sim::{Random, Simulation};
 use duramen::storage::Log;
 
 use crate::model::Producers;
@@ -84,7 +85,6 @@ impl Shadow {
             producers.assert_end_as_in(&Producers::of(log));
         }
         compare_epochs(log, &found);
-        look_up(log, &found, random);
         self.written = found;
         self.refused.clear();
         self.acknowledged = offset;
@@ -151,14 +151,11 @@ fn compare_epochs(log: &Log, found: &BTreeMap<i64, Vec<u8>>) {
 }
 
 /// Random offsets and timestamps are found where a look at every batch finds them.
-fn look_up(log: &Log, found: &BTreeMap<i64, Vec<u8>>, random: &mut Random) {
+pub async fn look_up(log: &Log, found: &BTreeMap<i64, Vec<u8>>, random: &RefCell<Random>) {
+    let below = |bound| random.borrow_mut().below(bound).cast_signed();
     let (start, end) = (log.log_start_offset().0, log.log_end_offset().0);
-    let mut decompressor = Decompressor::new(1 << 20);
     for _ in 0..4 {
-        let offset = start
-            + random
-                .below(u64::try_from(end - start).expect("not negative"))
-                .cast_signed();
+        let offset = start + below(u64::try_from(end - start).expect("not negative"));
         let expected = found.range(..=offset).next_back().map(|(base, _)| *base);
         let read = log
             .read(&request(offset, 1))
@@ -167,10 +164,12 @@ fn look_up(log: &Log, found: &BTreeMap<i64, Vec<u8>>, random: &mut Random) {
         let base = read.map(|range| view(&range.read().expect("the disk works")).header().base_offset.0);
         assert_eq!(base, expected, "the batch of offset {offset}");
 
-        let timestamp = TimestampMs(random.below(3000).cast_signed());
-        let hit = log
-            .offset_for_timestamp(timestamp, &mut decompressor)
-            .expect("the disk works");
+        let timestamp = TimestampMs(below(3000));
+        let hit = log.offset_for_timestamp(timestamp).await;
+        if Simulation::has_crashed() {
+            return;
+        }
+        let hit = hit.expect("the disk works");
         assert_eq!(
             hit.map(|hit| hit.offset.0),
             first_at(found, start, timestamp),

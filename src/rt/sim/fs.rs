@@ -97,6 +97,12 @@ impl File {
     }
 
     /// # Errors
+    /// None here: everything is in memory.
+    pub fn read_warm_at(&self, position: FilePosition, into: &mut [u8]) -> io::Result<usize> {
+        self.read_at(position, into)
+    }
+
+    /// # Errors
     /// None here.
     pub async fn read_cold(&self, position: FilePosition, length: usize) -> io::Result<Vec<u8>> {
         wait_for_disk().await;

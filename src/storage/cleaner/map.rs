@@ -10,6 +10,7 @@ use crate::log::compaction::{Dirt, OffsetMap, Round};
 use crate::record::{Decompressor, Unpacked};
 use crate::rt::{random, task};
 use crate::storage::Log;
+use crate::storage::cold::WhenCold;
 
 /// Records between two looks at the clock.
 const RECORDS_PER_LOOK: usize = 32;
@@ -121,6 +122,6 @@ impl Log {
     /// The position of a batch at or before `offset` in a segment.
     fn floor_of(&self, segment: Offset, offset: Offset) -> Result<FilePosition, Ended> {
         let mut files = self.inner.files.borrow_mut();
-        Ok(files.segment(segment)?.floor_of_offset(offset)?)
+        Ok(files.segment(segment)?.floor_of_offset(offset, WhenCold::Wait)?)
     }
 }

@@ -297,24 +297,66 @@ fn offsets_are_found_by_time() {
         for index in 0..100 {
             append(&log, &batch(3, 1000 + index * 10));
         }
-        let mut decompressor = Decompressor::new(1 << 20);
-        let look = |decompressor: &mut Decompressor| {
-            let mut at = |timestamp| {
-                let hit = log.offset_for_timestamp(TimestampMs(timestamp), decompressor).unwrap();
-                hit.map(|hit| (hit.offset.0, hit.timestamp.0))
-            };
-            assert_eq!(at(0), Some((0, 1000)));
-            assert_eq!(at(1001), Some((1, 1001)));
-            assert_eq!(at(1003), Some((3, 1010)));
-            assert_eq!(at(1505), Some((153, 1510)));
-            assert_eq!(at(1992), Some((299, 1992)));
-            assert_eq!(at(1993), None);
-            let largest = log.largest_timestamp(decompressor).unwrap().unwrap();
+        for _ in 0..2 {
+            for (timestamp, expected) in [
+                (0, Some((0, 1000))),
+                (1001, Some((1, 1001))),
+                (1003, Some((3, 1010))),
+                (1505, Some((153, 1510))),
+                (1992, Some((299, 1992))),
+                (1993, None),
+            ] {
+                let hit = log.offset_for_timestamp(TimestampMs(timestamp)).await.unwrap();
+                assert_eq!(hit.map(|hit| (hit.offset.0, hit.timestamp.0)), expected, "{timestamp}");
+            }
+            let largest = log.largest_timestamp().await.unwrap().unwrap();
             assert_eq!((largest.offset.0, largest.timestamp.0), (299, 1992));
-        };
-        look(&mut decompressor);
+            log.close().await.unwrap();
+        }
+    });
+}
+
+#[cfg(not(feature = "sim"))]
+#[test]
+fn cold_pages_are_told_and_waited_for() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        for index in 0..2000 {
+            append(&log, &batch(3, 1000 + index * 10));
+        }
         log.close().await.unwrap();
-        look(&mut decompressor);
+        let evict = || {
+            for entry in std::fs::read_dir(log.path()).unwrap() {
+                let file = crate::rt::fs::File::open(entry.unwrap().path(), crate::rt::fs::Open::Read).unwrap();
+                file.sync_data_now().unwrap();
+                file.evict().unwrap();
+            }
+            log.release_files();
+        };
+        let request = ReadRequest {
+            offset: Offset(1234),
+            upper: log.log_end_offset(),
+            bytes_max: 1,
+            first_batch: FirstBatch::Whole,
+        };
+        let expected = log.read(&request).unwrap().unwrap().unwrap();
+        evict();
+        let mut waits = 0;
+        let found = loop {
+            match log.read_warm(&request) {
+                Err(StorageError::Cold(range)) => range.warm().await.unwrap(),
+                other => break other.unwrap().unwrap().unwrap(),
+            }
+            waits += 1;
+            assert!(waits < 20, "it gets on");
+        };
+        assert_eq!((found.position, found.length), (expected.position, expected.length));
+        // A file system in memory has no cold pages.
+        eprintln!("{waits} cold pages");
+        evict();
+        let hit = log.offset_for_timestamp(TimestampMs(5123)).await.unwrap();
+        assert_eq!(hit.map(|hit| (hit.offset.0, hit.timestamp.0)), Some((1239, 5130)));
     });
 }
 

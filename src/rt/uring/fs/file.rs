@@ -2,13 +2,14 @@
 
 #![expect(unsafe_code, reason = "entries name memory that the kernel reads and writes")]
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use io_uring::{opcode, types};
 use rustix::fs::{Advice, Mode, OFlags};
+use rustix::io::{Errno, ReadWriteFlags};
 
 use super::residency;
 use crate::base::offset::FilePosition;
@@ -131,6 +132,27 @@ impl File {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// As [`File::read_at`], but it never waits for the disk.
+    ///
+    /// # Errors
+    /// `WouldBlock` when not all of it is in the page cache; what `preadv2(2)` says.
+    pub fn read_warm_at(&self, position: FilePosition, into: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            let at = position.0 + u64::try_from(filled).unwrap_or(0);
+            let mut rest = [IoSliceMut::new(&mut into[filled..])];
+            match rustix::io::preadv2(self.descriptor.as_fd(), &mut rest, at, ReadWriteFlags::NOWAIT) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(Errno::INTR) => {}
+                // A file system that cannot tell: then it is waited for.
+                Err(Errno::OPNOTSUPP) => return self.read_at(position, into),
                 Err(error) => return Err(error.into()),
             }
         }
