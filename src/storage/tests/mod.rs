@@ -2,6 +2,7 @@
 
 mod compact;
 mod flips;
+mod journal;
 mod kafka;
 mod retain;
 

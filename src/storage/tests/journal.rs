@@ -1,0 +1,189 @@
+//! The journal on a real disk: what only it has comes back, and what is not ours is refused. Crashes are in `tests/sim.rs`.
+
+use super::*;
+use crate::base::ids::ShardId;
+use crate::rt::time::sleep;
+use crate::storage::journal::Journal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const TOPIC: TopicId = TopicId([5; 16]);
+const JOURNAL_BYTES: u64 = 1 << 20;
+
+/// A log with the journal of a core; `None` where the file system of temporary directories has none, told to the person.
+async fn journaled(directory: &LogDirectory, core: u16) -> Option<(Log, Journal)> {
+    directory.begin().unwrap();
+    directory.create_partition(&partition(), TOPIC).unwrap();
+    let (log, _) = open(directory).await;
+    let Some(journal) = Journal::open(directory, ShardId(core), JOURNAL_BYTES).unwrap() else {
+        eprintln!("skipped: no O_DIRECT here");
+        return None;
+    };
+    log.use_journal(journal.clone(), TOPIC);
+    // Its first file is made when it is first wanted.
+    append(&log, &batch(1, 0));
+    log.make_durable(Offset(1)).await.unwrap();
+    while journal.statistics().groups == 0 {
+        sleep(Duration::from_millis(1)).await;
+        let end = append(&log, &batch(1, 0)).last_offset.next();
+        log.make_durable(end).await.unwrap();
+    }
+    Some((log, journal))
+}
+
+/// Takes the end of the active segment away, as a crash of the machine does with what was not synced.
+fn lose_the_end(log: &Log, bytes: u64) {
+    let path = log.path().join(file_name(Offset(0), FileKind::Log));
+    let file = File::open(path, Open::ReadWrite).unwrap();
+    file.truncate(file.len().unwrap() - bytes).unwrap();
+}
+
+fn journal_files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let names = fs::list(path).unwrap().into_iter();
+    let names = names.filter_map(|entry| entry.name.into_string().ok());
+    names
+        .filter(|name| is_journal_file(name))
+        .map(|name| (name.clone(), fs::read(path.join(&name)).unwrap()))
+        .collect()
+}
+
+#[test]
+fn what_only_the_journal_has_comes_back_whatever_the_number_of_cores() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, journal)) = journaled(&directory, 3).await else {
+            return;
+        };
+        let groups = journal.statistics().groups;
+        for index in 0..20 {
+            let end = append(&log, &batch(2, index)).last_offset.next();
+            log.make_durable(end).await.unwrap();
+        }
+        assert_eq!(journal.statistics().groups, groups + 20, "each wait was a group");
+        let (expected, end) = (read_all(&log, 1000), log.log_end_offset());
+        lose_the_end(&log, 300);
+        drop((log, journal, directory));
+
+        let directory = open_directory(&path);
+        directory.begin().unwrap();
+        let (log, report) = open(&directory).await;
+        assert_eq!(log.log_end_offset(), end);
+        assert_eq!(read_all(&log, 1000), expected);
+        assert!(report.cut.is_none());
+        // A start with fewer cores has no use for the files of the others.
+        assert!(!journal_files(&path).is_empty());
+        directory.remove_journals_from(2).unwrap();
+        assert!(journal_files(&path).is_empty());
+    });
+}
+
+#[test]
+fn a_journal_is_replayed_once() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, _)) = journaled(&directory, 0).await else {
+            return;
+        };
+        drop((log, directory));
+        let directory = open_directory(&path);
+        directory.begin().unwrap();
+        // This crash takes what the journal had before the last start: it was on the disk then, and is void now.
+        let (log, _) = open(&directory).await;
+        let end = log.log_end_offset();
+        lose_the_end(&log, 10);
+        drop((log, directory));
+        let directory = open_directory(&path);
+        directory.begin().unwrap();
+        let (log, report) = open(&directory).await;
+        assert!(log.log_end_offset() < end);
+        assert!(report.cut.is_some());
+    });
+}
+
+#[test]
+fn long_appends_and_what_a_full_journal_does_not_take_are_synced() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, journal)) = journaled(&directory, 0).await else {
+            return;
+        };
+        let before = journal.statistics();
+        let large = SETTINGS.segment_bytes_max;
+        let long = large_batch(usize::try_from(JOURNALED_BYTES_MAX).unwrap() + 1);
+        log.set_settings(Settings {
+            segment_bytes_max: 1 << 30,
+            ..SETTINGS
+        });
+        assert!(long.len() > usize::try_from(large).unwrap());
+        let end = append(&log, &long).last_offset.next();
+        log.make_durable(end).await.unwrap();
+        assert_eq!(journal.statistics().groups, before.groups, "it went past the journal");
+        assert_eq!(log.durable_end_offset(), end);
+    });
+}
+
+fn large_batch(bytes: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    let value = vec![7; bytes];
+    builder
+        .append(&Record::new(TimestampMs(1), None, Some(&value)))
+        .unwrap();
+    builder.build().unwrap().to_vec()
+}
+
+#[test]
+fn a_journal_that_is_not_ours_is_refused_and_left_alone() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, _)) = journaled(&directory, 0).await else {
+            return;
+        };
+        for index in 0..3 {
+            let end = append(&log, &batch(2, index)).last_offset.next();
+            log.make_durable(end).await.unwrap();
+        }
+        drop((log, directory));
+        let whole = journal_files(&path);
+        let name = whole.keys().next().unwrap().clone();
+        let block = 4096;
+        let hurt: [(&str, usize, &str); 4] = [
+            ("another version", 8, "format version"),
+            ("another directory", 16, "damaged"),
+            ("no journal file", 0, "no journal file"),
+            ("a group between others", block + 100, "group 0 is missing or damaged"),
+        ];
+        for (what, at, told) in hurt {
+            let mut bytes = whole[&name].clone();
+            bytes[at] ^= 0x40;
+            write(&path.join(&name), &bytes);
+            let refused = LogDirectory::open(&path, NodeId(1), None).unwrap_err().to_string();
+            assert!(refused.contains(told) && refused.contains(&name), "{what}: {refused}");
+            assert_eq!(journal_files(&path)[&name], bytes, "{what}: nothing is written");
+        }
+        write(&path.join(&name), &whole[&name]);
+        open_directory(&path);
+    });
+}
+
+#[test]
+fn a_journal_of_another_directory_is_refused() {
+    on_core(async |path| {
+        let (one, other) = (path.join("one"), path.join("other"));
+        let directory = open_directory(&one);
+        if journaled(&directory, 0).await.is_none() {
+            return;
+        }
+        drop(open_directory(&other));
+        for (name, bytes) in journal_files(&one) {
+            write(&other.join(name), &bytes);
+        }
+        let refused = LogDirectory::open(&other, NodeId(1), None).unwrap_err().to_string();
+        assert!(refused.contains("another log directory"), "{refused}");
+    });
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    let file = File::open(path, Open::Create).unwrap();
+    file.truncate(0).unwrap();
+    file.write_at(FilePosition::ZERO, &[bytes]).unwrap();
+}
