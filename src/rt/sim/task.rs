@@ -35,6 +35,11 @@ pub async fn yield_if_needed() {
     yield_now().await;
 }
 
+/// As [`yield_if_needed`].
+pub async fn yield_after(_: std::time::Duration) {
+    yield_now().await;
+}
+
 /// Runs `work` on the spot: there is one thread.
 pub async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     yield_now().await;

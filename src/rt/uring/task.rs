@@ -58,7 +58,12 @@ pub async fn yield_now() {
 
 /// Yields when this turn of the core has lasted half of the longest step that is allowed.
 pub async fn yield_if_needed() {
-    if time::now().since(Reactor::current().turn_began.get()) >= STEP {
+    yield_after(STEP).await;
+}
+
+/// Yields when this turn of the core has lasted so long: for work that can wait, where a request takes a turn for each of its steps.
+pub async fn yield_after(step: Duration) {
+    if time::now().since(Reactor::current().turn_began.get()) >= step {
         yield_now().await;
     }
 }

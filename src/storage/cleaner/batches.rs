@@ -8,6 +8,7 @@ use crate::log::Segment;
 use crate::log::names::{FileKind, file_name};
 use crate::record::{BatchError, BatchView};
 use crate::rt::fs::{File, Open};
+use crate::rt::task;
 use crate::storage::Log;
 use crate::storage::error::StorageError;
 
@@ -73,6 +74,7 @@ impl SegmentBatches {
         if position.0 >= self.end {
             return Ok(None);
         }
+        task::begin_part("compaction: read");
         // Twice at most: for a slice that begins with the batch, and for a batch that is longer.
         while let Some(bytes_expected) = missing(self.slice.get(self.passed..).unwrap_or_default()) {
             let left = usize::try_from(self.end - position.0).unwrap_or(usize::MAX);

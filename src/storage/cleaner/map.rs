@@ -2,7 +2,7 @@
 
 use super::batches::{Located, SegmentBatches};
 use super::sift::{control_type, unpack};
-use super::{Cleaner, CompactionWork, Ended};
+use super::{Cleaner, CompactionWork, Ended, breathe};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::aborted::AbortedTransaction;
 use crate::log::compaction::transactions::Transactions;
@@ -86,6 +86,7 @@ struct Filling {
 impl Filling {
     /// Takes the keys of a batch; the offset of the first record that does not fit.
     async fn take(&mut self, batch: &Located<'_>, decompressor: &mut Decompressor) -> Result<Option<Offset>, Ended> {
+        task::begin_part("compaction: map");
         let header = *batch.view.header();
         if header.attributes.is_control() {
             self.transactions
@@ -111,7 +112,7 @@ impl Filling {
                 return Ok(Some(record.offset));
             }
             if number % RECORDS_PER_LOOK == 0 {
-                task::yield_if_needed().await;
+                breathe().await;
             }
         }
         Ok(None)

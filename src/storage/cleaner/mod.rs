@@ -56,6 +56,9 @@ use write::SegmentWriter;
 /// Bytes of an index of aborted transactions that is read: more than a million entries.
 const ABORTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// How long a step of a round takes, about.
+const STEP: Duration = Duration::from_micros(100);
+
 /// How long a round sleeps before it sees that its log is closed.
 const NAP_MAX: Duration = Duration::from_millis(50);
 
@@ -181,7 +184,7 @@ impl Cleaner {
             .await;
         let mut map = round.map;
         while map.release_piece() {
-            task::yield_if_needed().await;
+            breathe().await;
         }
         let compacted = written?;
         log.note_compacted_to(compacted.end_offset).await?;
@@ -264,7 +267,7 @@ impl Cleaner {
     async fn keep_pace(&mut self, log: &Log, bytes: u64) -> Result<(), Ended> {
         let mut wait = self.pace.count(bytes, rt::time::now());
         if wait.is_zero() {
-            task::yield_if_needed().await;
+            breathe().await;
         }
         while !wait.is_zero() {
             let nap = wait.min(NAP_MAX);
@@ -274,6 +277,11 @@ impl Cleaner {
         }
         Ok(())
     }
+}
+
+/// Lets others have their turn, early: a request waits for a step of ours at each of its own.
+async fn breathe() {
+    task::yield_after(STEP).await;
 }
 
 impl Log {

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::Ended;
 use super::batches::Located;
 use super::write::SegmentWriter;
+use super::{Ended, breathe};
 
 use crate::base::limits::RECOMPRESSION_STEP_BYTES;
 use crate::base::time::TimestampMs;
@@ -64,6 +64,7 @@ impl<'a> Sieve<'a> {
         ends_segment: bool,
         writer: &mut SegmentWriter,
     ) -> Result<(), Ended> {
+        task::begin_part("compaction: sift");
         let header = *batch.view.header();
         let is_discarded = self.pass_transaction(batch, writer)?;
         let surroundings = Surroundings {
@@ -140,7 +141,7 @@ impl<'a> Sieve<'a> {
                 seen.tombstones += usize::from(record.value.is_none());
             }
             if number % RECORDS_PER_LOOK == 0 {
-                task::yield_if_needed().await;
+                breathe().await;
             }
         }
         Ok(seen)
@@ -161,7 +162,7 @@ impl<'a> Sieve<'a> {
                 builder.append_view(&record).map_err(|_| batch.unreadable())?;
             }
             if number % RECORDS_PER_LOOK == 0 {
-                task::yield_if_needed().await;
+                breathe().await;
             }
         }
         let builder = builder.last_offset_delta(header.last_offset_delta);
@@ -187,7 +188,7 @@ impl<'a> Sieve<'a> {
             if let Some(compressed) = compressed.map_err(|_| batch.unreadable())? {
                 return Ok(compressed);
             }
-            task::yield_if_needed().await;
+            breathe().await;
         }
     }
 }
@@ -213,7 +214,7 @@ pub(super) async fn unpack<'a>(
     let unpacking = batch.view.unpack(decompressor, buffer);
     let mut unpacking = unpacking.map_err(|_| batch.unreadable())?;
     while unpacking.advance().map_err(|_| batch.unreadable())? {
-        task::yield_if_needed().await;
+        breathe().await;
     }
     Ok(unpacking.finish())
 }

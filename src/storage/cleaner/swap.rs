@@ -21,6 +21,7 @@ impl Log {
     ) -> Result<Segment, Ended> {
         // Retention removes segments too: one at a time.
         let _turn = self.inner.durability.trimming.enter().await;
+        task::begin_part("compaction: swap");
         self.check_compactable()?;
         let directory = self.path();
         let base_offset = cleaned.segment.base_offset;

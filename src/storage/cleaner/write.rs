@@ -10,6 +10,7 @@ use crate::log::recovery::rebuild::Rebuild;
 use crate::log::{Batch, Segment};
 use crate::record::BatchHeader;
 use crate::rt::fs::{self, File, Open};
+use crate::rt::task;
 use crate::storage::Log;
 use crate::storage::error::StorageError;
 use crate::storage::files::SwappingFiles;
@@ -100,6 +101,7 @@ impl SegmentWriter {
     }
 
     fn write(&mut self, log: &Log) -> Result<u64, Ended> {
+        task::begin_part("compaction: write");
         let written = self.file.write_at(FilePosition(self.written), &[&self.gathered]);
         written.map_err(|error| log.write_failed("write", &self.path, error))?;
         let bytes = self.gathered.len() as u64;
