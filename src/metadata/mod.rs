@@ -30,6 +30,13 @@ pub use replay::ReplayError;
 pub use shared_map::SharedMap;
 pub use snapshot::{SnapshotError, SnapshotWriter, encode_snapshot, records_of};
 
+/// What a controller appends to a log in which another left a metadata transaction open (KIP-868).
+#[must_use]
+pub fn abort_transaction() -> duramen_wire::messages::metadata::MetadataRecord {
+    let reason = "the controller that began it has gone".to_owned();
+    duramen_wire::messages::metadata::AbortTransactionRecord { reason: Some(reason) }.into()
+}
+
 /// The topic of the metadata log (KIP-595).
 pub const METADATA_TOPIC: &str = "__cluster_metadata";
 

@@ -101,7 +101,7 @@ impl SnapshotWriter {
     }
 
     fn end_records(&mut self) -> Result<(), SnapshotError> {
-        let batch = std::mem::replace(&mut self.batch, BatchBuilder::new());
+        let batch = std::mem::take(&mut self.batch);
         self.end_batch(batch)?;
         self.batch = self.begin_batch();
         Ok(())

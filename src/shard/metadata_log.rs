@@ -13,7 +13,9 @@ use crate::base::time::TimestampMs;
 use crate::log::read::FirstBatch;
 use crate::log::{Origin, ReadError, ReadRequest};
 use crate::metadata::quorum::{QUORUM_STATE, Quorum, SnapshotId, encode_quorum_state, quorum_epoch};
-use crate::metadata::{LoadError, MetadataImage, apply_batch, encode_record, encode_snapshot, read_snapshot};
+use crate::metadata::{
+    LoadError, MetadataImage, abort_transaction, apply_batch, encode_record, encode_snapshot, read_snapshot,
+};
 use crate::record::{BatchBuilder, BatchView, Batches, Decompressor, Record};
 use crate::rt;
 use crate::storage::{Log, NewBatch, StorageError};
@@ -109,6 +111,21 @@ impl MetadataLog {
             crate::check!(offset >= range.next_offset, "a read of the metadata log moves on");
         }
         Ok(image)
+    }
+
+    /// Takes back, in the image, what a metadata transaction has done that nobody ended; says whether there is one, for the log.
+    ///
+    /// # Errors
+    /// [`MetadataLogError::Load`].
+    pub fn end_transaction_of(&self, image: &mut MetadataImage) -> Result<bool, MetadataLogError> {
+        if !image.is_in_transaction() {
+            return Ok(false);
+        }
+        let offset = image.end_offset;
+        let ended = image.replay(&abort_transaction());
+        ended.map_err(|error| self.damaged(LoadError::Replay { offset, error }))?;
+        image.end_offset = offset;
+        Ok(true)
     }
 
     fn load_snapshot(&self, cluster_id: &Arc<str>) -> Result<MetadataImage, MetadataLogError> {

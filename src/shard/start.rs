@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::log::Settings;
 use crate::metadata::controller::{self, BrokerError, Registration, Restart};
 use crate::metadata::quorum::{Quorum, QuorumError};
-use crate::metadata::{BrokerEndpoint, METADATA_TOPIC, MetadataImage, records_of};
+use crate::metadata::{BrokerEndpoint, METADATA_TOPIC, MetadataImage, abort_transaction, records_of};
 use crate::rt;
 use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
@@ -132,10 +132,14 @@ impl Shard {
             .await?;
         let metadata_log = MetadataLog::new(log);
         let mut image = metadata_log.load(&self.image().cluster_id)?;
+        let was_interrupted = metadata_log.end_transaction_of(&mut image)?;
         self.check(&image, metadata_log.log().path())?;
         self.directories.begin()?;
         let is_new = image.metadata_version() == 0;
         metadata_log.begin(&mut image, self.voter()).await?;
+        if was_interrupted {
+            image.end_offset = metadata_log.append(&[abort_transaction()], rt::time::wall()).await?;
+        }
         let controller = Rc::new(MetadataController::new(metadata_log, image));
         if is_new {
             controller.commit(&self.first_records(&controller)?).await?;

@@ -9,10 +9,13 @@ use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
 use duramen::metadata::encode_record;
 use duramen::record::{BatchBuilder, Record};
-use duramen_wire::messages::metadata::{FeatureLevelRecord, MetadataRecord};
+use duramen_wire::messages::MetadataRequest;
+use duramen_wire::messages::metadata::{BeginTransactionRecord, FeatureLevelRecord, MetadataRecord, TopicRecord};
 
 use crate::codes::{KAFKA_STORAGE_ERROR, NONE};
-use crate::fixture::{batch, create_topic, describe, fetch, leader_epoch, produce, stored, try_fetch, try_produce};
+use crate::fixture::{
+    METADATA, batch, create_topic, describe, fetch, leader_epoch, produce, stored, try_fetch, try_produce,
+};
 use crate::harness::{Broker, poll};
 
 /// Every file below a directory with its bytes.
@@ -59,6 +62,33 @@ fn append_to_metadata(data: &Path, record: &MetadataRecord) {
         .unwrap();
     log.extend_from_slice(&builder.build().unwrap());
     std::fs::write(&path, log).unwrap();
+}
+
+#[test]
+fn a_metadata_transaction_that_nobody_ended_is_taken_back() {
+    let Some(mut broker) = stopped() else { return };
+    append_to_metadata(&broker.data(), &BeginTransactionRecord::default().into());
+    let topic = TopicRecord {
+        name: "half-made".into(),
+        topic_id: [9; 16],
+    };
+    append_to_metadata(&broker.data(), &topic.into());
+    for cores in [1, 2] {
+        broker.start_again(cores);
+        let names: Vec<_> = broker
+            .client()
+            .call(
+                METADATA,
+                &MetadataRequest {
+                    topics: None,
+                    ..MetadataRequest::default()
+                },
+            )
+            .topics;
+        let names: Vec<_> = names.iter().filter_map(|topic| topic.name.clone()).collect();
+        assert!(names.len() == 1 && names[0].starts_with("kept"), "{names:?}");
+        broker.terminate();
+    }
 }
 
 fn last_offset(log: &[u8]) -> i64 {
