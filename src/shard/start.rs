@@ -155,7 +155,8 @@ impl Shard {
         let image = controller.image();
         self.directories.set_aside_strays(|partition| {
             let topic = image.topic_by_name(&partition.topic);
-            *partition.topic == *METADATA_TOPIC || topic.is_some_and(|topic| topic.partition(partition.partition).is_some())
+            *partition.topic == *METADATA_TOPIC
+                || topic.is_some_and(|topic| topic.partition(partition.partition).is_some())
         });
         self.directories.remove_leftovers(self.cores);
         Ok(())

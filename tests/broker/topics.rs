@@ -392,7 +392,9 @@ fn files_of_a_topic_that_does_not_exist_are_set_aside() {
     assert_eq!(end_offset(&mut client, &topic, 0), 3);
     let names = || -> Vec<String> {
         let entries = std::fs::read_dir(&data).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     };
     poll("the stray directory", Duration::from_secs(5), || {
         let is_stray = |name: &String| name.starts_with("ghost-0.") && name.ends_with("-stray");

@@ -35,12 +35,14 @@ pub(super) async fn write_groups(journal: Journal) {
             }
         }
         let mut buffer = journal.inner.buffer.take();
-        let group = collect(&journal, &mut buffer);
+        let group = collect(&journal, &mut buffer).await;
         if group.logs.is_empty() {
             journal.inner.buffer.replace(buffer);
-            // Nobody can have joined since: nothing was awaited.
-            journal.inner.is_writing.set(false);
-            return;
+            if journal.inner.joined.borrow().is_empty() {
+                journal.inner.is_writing.set(false);
+                return;
+            }
+            continue;
         }
         let placed = journal.inner.ring.borrow_mut().place(padded_group(group.length));
         journal.make_file_if_wanted();
@@ -62,8 +64,9 @@ pub(super) async fn write_groups(journal: Journal) {
     }
 }
 
-/// Takes logs that have joined, as many as a group has room for, and copies what they have to make durable.
-fn collect(journal: &Journal, buffer: &mut AlignedBuffer) -> Group {
+/// Takes logs that have joined, as many as a group has room for, and copies what they have to make durable. They leave when that is written:
+/// what is appended to them meanwhile is for the next group.
+async fn collect(journal: &Journal, buffer: &mut AlignedBuffer) -> Group {
     let mut joined = journal.inner.joined.take();
     let mut group = Group {
         logs: Vec::with_capacity(joined.len()),
@@ -85,14 +88,15 @@ fn collect(journal: &Journal, buffer: &mut AlignedBuffer) -> Group {
             break;
         }
         taken += 1;
-        log.leave_journal();
         grow(buffer, group.length + room);
         if copy(log, &unsynced, &mut buffer[group.length..group.length + room]).is_err() {
+            log.leave_journal();
             log.sync_in_background();
             continue;
         }
         group.length += room;
         group.logs.push((log.clone(), unsynced));
+        task::yield_if_needed().await;
     }
     joined.drain(..taken);
     let mut later = journal.inner.joined.borrow_mut();
@@ -165,15 +169,20 @@ async fn write(journal: &Journal, group: &Group, placed: &Placed, mut buffer: Al
         statistics.bytes_written += u64::try_from(bytes).unwrap_or(0);
     });
     match written {
-        Ok(()) => group
-            .logs
-            .iter()
-            .for_each(|(log, unsynced)| log.note_durable(unsynced.to)),
+        Ok(()) => {
+            for (log, unsynced) in &group.logs {
+                log.leave_journal();
+                log.note_durable(unsynced.to);
+            }
+        }
         Err(error) => {
             let path = journal.path_of(placed.slot);
             // The error is in the health of the directory, where all who wait look.
             let _ = journal.inner.health.fail("write", &path, &error);
-            group.logs.iter().for_each(|(log, _)| log.durability_moved());
+            for (log, _) in &group.logs {
+                log.leave_journal();
+                log.durability_moved();
+            }
         }
     }
     buffer
@@ -184,6 +193,7 @@ fn overflow(journal: &Journal, group: Group) {
     journal.inner.is_full.set(true);
     journal.count(|statistics| statistics.overflows += 1);
     for (log, _) in group.logs {
+        log.leave_journal();
         log.durability_moved();
     }
 }
