@@ -332,7 +332,12 @@ impl Life {
         log.with_state(|state| {
             for (index, slot) in sequences.iter_mut().enumerate() {
                 let entry = state.producers().get(ProducerId(i64::try_from(index).expect("small")));
-                *slot = entry.map_or((0, 0), |entry| (entry.epoch.0, entry.last_sequence().plus(1).0));
+                // One that the log does not know any more, because its records were deleted, begins with a new epoch (KIP-360).
+                let unknown = match *slot {
+                    (0, 0) => (0, 0),
+                    (epoch, _) => (epoch + 1, 0),
+                };
+                *slot = entry.map_or(unknown, |entry| (entry.epoch.0, entry.last_sequence().plus(1).0));
             }
         });
     }
