@@ -136,7 +136,7 @@ impl Directories {
             let path = directory.set_aside(partition)?;
             tracing::warn!(%partition, moved_to = %path.display(), "files of another topic with this name were here; they are set aside");
         }
-        directory.create_partition(partition, topic_id)?;
+        directory.create_partition(partition, topic_id).await?;
         let request = directory.open_request(partition, settings, rt::time::wall());
         let (log, report) = Log::open(directory.health(), request).await?;
         report_recovery(partition, &report);

@@ -171,25 +171,25 @@ impl Beside<'_> {
 
 /// Notes in a new partition's directory that recovery must look at everything: what the log directory's own checkpoint says of this
 /// name may be of another partition, deleted since. The name is synced by the caller.
-pub(super) fn begin_recovery_point(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
-    begin_offset(directory, RECOVERY_POINTS, partition)
+pub(super) async fn begin_recovery_point(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    begin_offset(directory, RECOVERY_POINTS, partition).await
 }
 
 /// The same for the log start offset: clients may read everything.
-pub(super) fn begin_log_start_offset(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
-    begin_offset(directory, LOG_START_OFFSETS, partition)
+pub(super) async fn begin_log_start_offset(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    begin_offset(directory, LOG_START_OFFSETS, partition).await
 }
 
 /// The same for where compaction has come to: everything is dirty.
-pub(super) fn begin_compacted_offset(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
-    begin_offset(directory, COMPACTED_OFFSETS, partition)
+pub(super) async fn begin_compacted_offset(directory: &Path, partition: &TopicPartition) -> io::Result<()> {
+    begin_offset(directory, COMPACTED_OFFSETS, partition).await
 }
 
-fn begin_offset(directory: &Path, name: &str, partition: &TopicPartition) -> io::Result<()> {
+async fn begin_offset(directory: &Path, name: &str, partition: &TopicPartition) -> io::Result<()> {
     let text = encode_offsets([(partition, Offset::ZERO)]);
     let path = directory.join(name);
     let new = write_beside(&path, text.as_bytes())?;
-    new.file.sync_data_now()?;
+    new.file.sync_data().await?;
     fs::rename(&new.temporary, &path)
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::checkpoint::{begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file_now};
+use super::checkpoint::{
+    begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file, replace_file_now,
+};
 use super::error::{Health, StorageError};
 use super::identity::identify;
 use super::journal::{self, JournalError, JournalFiles, Overlay};
@@ -201,29 +203,31 @@ impl LogDirectory {
     ///
     /// # Errors
     /// [`StorageError::Offline`].
-    pub fn create_partition(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
+    pub async fn create_partition(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
         self.inner.health.check()?;
         let path = self.partition_path(partition);
         if topic_id_in(&self.partition_path(partition)) == Some(topic_id) {
             return Ok(());
         }
-        let create = || {
+        let create = async {
             if !fs::exists(&path)? {
                 fs::create_directory_all(&path)?;
-                begin_recovery_point(&path, partition)?;
+                begin_recovery_point(&path, partition).await?;
                 if self.inner.log_start_offsets.contains_key(partition) {
                     // It speaks of another topic that had this name.
-                    begin_log_start_offset(&path, partition)?;
+                    begin_log_start_offset(&path, partition).await?;
                 }
                 if self.inner.compacted_offsets.contains_key(partition) {
-                    begin_compacted_offset(&path, partition)?;
+                    begin_compacted_offset(&path, partition).await?;
                 }
             }
             let text = encode_partition_metadata(topic_id);
-            replace_file_now(&path.join(PARTITION_METADATA), text.as_bytes())?;
-            fs::sync_directory(&self.inner.path)
+            replace_file(path.join(PARTITION_METADATA), text.as_bytes()).await?;
+            fs::sync_names(&self.inner.path).await
         };
-        create().map_err(|error| self.inner.health.fail_write("create", &path, &error))
+        create
+            .await
+            .map_err(|error| self.inner.health.fail_write("create", &path, &error))
     }
 
     /// What [`Log::open`](super::Log::open) needs to know of a partition.

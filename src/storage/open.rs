@@ -91,7 +91,7 @@ impl Log {
         opening.report.compactions_finished = compactions_finished;
         opening.remove_leftovers().await;
         if opening.segments.is_empty() {
-            return opening.create();
+            return opening.create().await;
         }
         opening.recover().await?;
         opening.finish().await
@@ -231,17 +231,18 @@ impl<'a> Opening<'a> {
     }
 
     /// Makes the files of a log that has none.
-    fn create(self) -> Result<(Log, Report), StorageError> {
+    async fn create(self) -> Result<(Log, Report), StorageError> {
         let path = &self.request.path;
         let parent = path.parent().unwrap_or(path);
-        let make = || {
+        let make = async {
             fs::create_directory_all(path)?;
             if own_recovery_point(path).is_none() {
-                begin_recovery_point(path, &self.request.partition)?;
+                begin_recovery_point(path, &self.request.partition).await?;
             }
-            fs::sync_directory(parent)
+            fs::sync_names(parent).await
         };
-        make().map_err(|error| self.health.fail_write("create", path, &error))?;
+        make.await
+            .map_err(|error| self.health.fail_write("create", path, &error))?;
         let base_offset = self.request.log_start_offset;
         let active = SegmentFiles::create(path, base_offset, self.health)?;
         let state = LogState::new(base_offset, self.request.now);
@@ -282,7 +283,7 @@ impl<'a> Opening<'a> {
             producers: std::mem::take(&mut self.producers),
         };
         let Some(state) = LogState::from_recovered(recovered) else {
-            return self.create();
+            return self.create().await;
         };
         let base_offset = state.active_segment().base_offset;
         let counts = self.active_counts;

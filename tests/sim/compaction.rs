@@ -130,7 +130,7 @@ async fn live_round(life: Rc<Life>) {
     let Ok(directory) = LogDirectory::open(Path::new(DATA), NodeId(1), None) else {
         return;
     };
-    if directory.begin().is_err() || directory.create_partition(&partition(), TOPIC).is_err() {
+    if directory.begin().is_err() || directory.create_partition(&partition(), TOPIC).await.is_err() {
         return;
     }
     let was_clean = directory.shutdown() == Shutdown::Clean;

@@ -64,7 +64,10 @@ impl Life {
         if found.is_some_and(|found| found != self.topic_id.get()) {
             directory.set_aside(&self.partition).ok()?;
         }
-        directory.create_partition(&self.partition, self.topic_id.get()).ok()?;
+        directory
+            .create_partition(&self.partition, self.topic_id.get())
+            .await
+            .ok()?;
         let request = directory.open_request(&self.partition, self.settings, time::wall());
         let (log, report) = match Log::open(directory.health(), request).await {
             Ok(opened) => opened,

@@ -191,7 +191,10 @@ fn many_batches_take_one_call() {
 fn a_log_is_the_same_after_a_clean_stop() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory.create_partition(&partition(), TopicId([7; 16])).unwrap();
+        directory
+            .create_partition(&partition(), TopicId([7; 16]))
+            .await
+            .unwrap();
         let (log, _) = open(&directory).await;
         log.begin_epoch(LeaderEpoch(3)).unwrap();
         for index in 0..100 {
@@ -388,7 +391,10 @@ fn a_directory_knows_whose_it_is() {
 fn a_deleted_partition_is_gone() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory.create_partition(&partition(), TopicId([1; 16])).unwrap();
+        directory
+            .create_partition(&partition(), TopicId([1; 16]))
+            .await
+            .unwrap();
         assert_eq!(directory.partitions().unwrap().len(), 1);
         let deleted = directory.begin_deletion(&partition()).unwrap();
         assert!(directory.partitions().unwrap().is_empty());
@@ -402,7 +408,10 @@ fn a_deleted_partition_is_gone() {
 fn damage_of_synced_data_is_for_a_person() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory.create_partition(&partition(), TopicId([7; 16])).unwrap();
+        directory
+            .create_partition(&partition(), TopicId([7; 16]))
+            .await
+            .unwrap();
         let (log, _) = open(&directory).await;
         for index in 0..100 {
             append(&log, &batch(2, index));
@@ -456,14 +465,20 @@ fn a_torn_end_that_was_not_synced_is_cut_off() {
 fn a_retired_log_leaves_its_successor_alone() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory.create_partition(&partition(), TopicId([1; 16])).unwrap();
+        directory
+            .create_partition(&partition(), TopicId([1; 16]))
+            .await
+            .unwrap();
         let (log, _) = open(&directory).await;
         for index in 0..100 {
             append(&log, &batch(2, index));
         }
         log.retire();
         directory.begin_deletion(&partition()).unwrap();
-        directory.create_partition(&partition(), TopicId([2; 16])).unwrap();
+        directory
+            .create_partition(&partition(), TopicId([2; 16]))
+            .await
+            .unwrap();
         let (successor, _) = open(&directory).await;
         // The rolls of the old log have left work in the background.
         log.checkpoint().await.unwrap();
