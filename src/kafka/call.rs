@@ -11,6 +11,7 @@ use crate::net::admission::Units;
 use crate::net::replies::{Reply, ReplySlot};
 use crate::partition::turns::Source;
 use crate::partition::types::ReadRange;
+use crate::rt;
 use crate::rt::net::SendPart;
 
 /// Bytes of memory that decoding may reserve for each byte of a frame: the largest ratio between a decoded struct and its encoding.
@@ -191,6 +192,7 @@ impl Call {
         version: i16,
         ranges: Vec<ReadRange>,
     ) -> Result<Vec<SendPart>, EncodeError> {
+        rt::task::begin_part("answer");
         let mut writer = Writer::framed();
         let header = ResponseHeader {
             correlation_id: self.correlation_id,

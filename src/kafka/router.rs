@@ -12,6 +12,7 @@ use crate::kafka::handlers;
 use crate::net::connection::RequestFrame;
 use crate::net::replies::ReplySlot;
 use crate::partition::turns::Source;
+use crate::rt;
 
 /// Serves one request: answers its call now or keeps it until the answer is known.
 pub type Handler = fn(Call) -> Result<(), BadRequest>;
@@ -122,6 +123,7 @@ fn route(arrival: Arrival, frame: &Bytes) -> Result<(), BadRequest> {
         .and_then(|key| SERVED.iter().find(|served| served.key == key))
         .ok_or(BadRequest::UnknownApi(preamble.api_key))?;
     let key = served.key;
+    rt::task::begin_part("request");
     if served.versions().contains(&preamble.version) {
         let call = Call::new(arrival, key, preamble, frame)?;
         return (served.handler)(call);

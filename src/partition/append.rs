@@ -28,8 +28,11 @@ use crate::storage::{NewBatch, StorageError};
 /// Records of a batch that are checked at once, each taking some 10 ns.
 const RECORDS_AT_ONCE_MAX: i32 = 8192;
 
+/// Bytes of a batch that is not compressed and is checked and written at once.
+const PLAIN_BYTES_AT_ONCE_MAX: usize = CHECKSUM_STEP_BYTES / 4;
+
 /// Bytes of a compressed batch that is tried in one step: most of them do not expand to more than a step.
-const COMPRESSED_BYTES_AT_ONCE_MAX: u64 = VALIDATION_STEP_BYTES / 4;
+const COMPRESSED_BYTES_AT_ONCE_MAX: u64 = VALIDATION_STEP_BYTES / 2;
 
 /// How an append begins.
 pub enum Begun {
@@ -143,6 +146,7 @@ impl Partition {
         if self.log.health().room() == Room::None {
             return Err(AppendError::Full);
         }
+        rt::task::begin_part("write a batch");
         let batch = NewBatch::validated(view, validated);
         let outcomes = self
             .log
@@ -176,7 +180,7 @@ impl Partition {
 fn is_brief(header: &BatchHeader) -> bool {
     let bytes = header.batch_bytes();
     match header.attributes.compression() {
-        Some(Compression::None) => bytes <= CHECKSUM_STEP_BYTES && header.record_count <= RECORDS_AT_ONCE_MAX,
+        Some(Compression::None) => bytes <= PLAIN_BYTES_AT_ONCE_MAX && header.record_count <= RECORDS_AT_ONCE_MAX,
         Some(_) => bytes as u64 <= COMPRESSED_BYTES_AT_ONCE_MAX,
         // It is refused at once.
         None => true,

@@ -94,6 +94,7 @@ impl Log {
 
     /// Plans until nothing is missing that stands in a time index: the segment to search, and from where on.
     async fn plan(&self, plan: impl Fn(&LogState) -> TimestampPlan) -> Result<Option<(Offset, Offset)>, StorageError> {
+        self.inner.health.check()?;
         loop {
             let next = self.with_state(&plan);
             match next {
