@@ -1,6 +1,7 @@
 //! Logs on the real disk of a temporary directory; crashes and faults are in `tests/sim.rs`.
 
 mod compact;
+mod deletion;
 mod flips;
 mod journal;
 mod kafka;
@@ -388,23 +389,6 @@ fn a_directory_knows_whose_it_is() {
 }
 
 #[test]
-fn a_deleted_partition_is_gone() {
-    on_core(async |path| {
-        let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([1; 16]))
-            .await
-            .unwrap();
-        assert_eq!(directory.partitions().unwrap().len(), 1);
-        let deleted = directory.begin_deletion(&partition()).unwrap();
-        assert!(directory.partitions().unwrap().is_empty());
-        assert_eq!(directory.deleted().unwrap(), std::slice::from_ref(&deleted));
-        directory.remove(&[deleted]).await.unwrap();
-        assert!(directory.deleted().unwrap().is_empty());
-    });
-}
-
-#[test]
 fn damage_of_synced_data_is_for_a_person() {
     on_core(async |path| {
         let directory = open_directory(&path);
@@ -458,36 +442,6 @@ fn a_torn_end_that_was_not_synced_is_cut_off() {
             assert_eq!(again.log_end_offset(), Offset(20));
             assert_eq!(read_all(&again, 1000).len(), 10);
         }
-    });
-}
-
-#[test]
-fn a_retired_log_leaves_its_successor_alone() {
-    on_core(async |path| {
-        let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([1; 16]))
-            .await
-            .unwrap();
-        let (log, _) = open(&directory).await;
-        for index in 0..100 {
-            append(&log, &batch(2, index));
-        }
-        log.retire();
-        directory.begin_deletion(&partition()).unwrap();
-        directory
-            .create_partition(&partition(), TopicId([2; 16]))
-            .await
-            .unwrap();
-        let (successor, _) = open(&directory).await;
-        // The rolls of the old log have left work in the background.
-        log.checkpoint().await.unwrap();
-        log.make_durable(log.log_end_offset()).await.unwrap();
-        append(&successor, &batch(1, 0));
-        successor.make_durable(Offset(1)).await.unwrap();
-        assert!(!directory.health().is_offline());
-        assert!(!fs::exists(successor.path().join("leader-epoch-checkpoint")).unwrap());
-        assert_eq!(directory.partitions().unwrap()[0].topic_id, Some(TopicId([2; 16])));
     });
 }
 
