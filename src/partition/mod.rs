@@ -23,6 +23,7 @@ use crate::storage::{Log, StorageError};
 
 pub mod append;
 mod compact;
+mod flush;
 pub mod read;
 mod retain;
 pub mod turns;
@@ -42,6 +43,8 @@ pub struct Partition {
     workspace: Rc<Workspace>,
     /// Batches that are being checked.
     turns: Rc<Turns>,
+    /// A task waits to flush by `flush.ms`.
+    is_flush_due: Cell<bool>,
 }
 
 impl Partition {
@@ -66,6 +69,7 @@ impl Partition {
             high_watermark,
             workspace,
             turns: Rc::default(),
+            is_flush_due: Cell::new(false),
         })
     }
 

@@ -46,6 +46,20 @@ async fn sync(pending: &PendingAppend, index: usize, partition: Rc<Partition>, e
     }
 }
 
+/// Has an append on the disk within the topic's `flush.ms`.
+fn flush_in_time(partition: &Rc<Partition>) {
+    let Some(within) = partition.take_flush_time() else {
+        return;
+    };
+    let partition = Rc::clone(partition);
+    rt::task::spawn_background(async move {
+        rt::time::sleep(within).await;
+        partition.flush_began();
+        // A failure takes the log directory offline, and is told there.
+        drop(partition.durable(partition.log().log_end_offset()).await);
+    });
+}
+
 impl Shard {
     /// Executes a request and answers it, now or, where durability or the controller has to be waited for, later.
     pub(super) fn execute(self: &Rc<Self>, request: ShardRequest, origin: Origin) {
@@ -111,8 +125,11 @@ impl Shard {
                     Err(AppendError::Offline)
                 }
                 Ok((partition, Begun::Done(result))) => {
-                    if let (AckWhen::Durable, Ok(appended)) = (ack_when, &result) {
-                        later.push((index, Rest::Sync(partition, appended.end_offset)));
+                    if let Ok(appended) = &result {
+                        flush_in_time(&partition);
+                        if partition.waits_for_disk(ack_when == AckWhen::Durable) {
+                            later.push((index, Rest::Sync(partition, appended.end_offset)));
+                        }
                     }
                     result
                 }
@@ -151,7 +168,8 @@ impl Shard {
                 match appended {
                     Ok((partition, appended)) => {
                         pending.set(index, Ok(appended));
-                        if pending.ack_when == AckWhen::Durable {
+                        flush_in_time(&partition);
+                        if partition.waits_for_disk(pending.ack_when == AckWhen::Durable) {
                             sync(&pending, index, partition, appended.end_offset).await;
                         }
                     }

@@ -30,6 +30,7 @@ mod config_bounds;
 mod configs;
 mod directories;
 mod drives;
+mod durability;
 mod fetch;
 mod fetch_epochs;
 mod fetch_wait;

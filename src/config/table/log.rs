@@ -41,10 +41,10 @@ properties! {
     "log.dir.failure.timeout.ms", Long, "30000", AtLeast(1), Start, Later;
     "log.dirs", List, null, Any, Start, Used:
         "data directories, separated by commas; wins over log.dir";
-    "log.flush.interval.messages", Long, "9223372036854775807", AtLeast(1), Cluster, Later:
-        "records after which a log is synced to disk; acks=all is synced in any case";
-    "log.flush.interval.ms", Long, null, Any, Cluster, Later:
-        "time after which a log is synced to disk; acks=all is synced in any case";
+    "log.flush.interval.messages", Long, "9223372036854775807", AtLeast(1), Cluster, Used:
+        "records after which an append waits for the disk, whatever its acks; acks=all waits in any case";
+    "log.flush.interval.ms", Long, null, Any, Cluster, Used:
+        "time within which an append is on the disk, whatever its acks; acks=all waits in any case";
     "log.flush.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), Start, Without;
     "log.flush.scheduler.interval.ms", Long, "9223372036854775807", Any, Start, Without;
     "log.flush.start.offset.checkpoint.interval.ms", Int, "60000", AtLeast(0), Start, Without;

@@ -17,14 +17,14 @@ properties! {
         "level when the broker compresses with zstd";
     "delete.retention.ms", Long, "86400000", AtLeast(0), Topic, Used:
         "how long tombstones outlive compaction";
-    "durability", Text, "disk", OneOf(&["disk", "memory"]), Topic, Later:
+    "durability", Text, "disk", OneOf(&["disk", "memory"]), Topic, Used:
         "disk: acks=all is answered when records are on the disk; memory: when they are in the page cache, which a crash of the machine loses";
     "file.delete.delay.ms", Long, "60000", AtLeast(0), Topic, Used:
         "time between the removal of a segment from its log and that of its files";
-    "flush.messages", Long, "9223372036854775807", AtLeast(1), Topic, Later:
-        "records after which a log is synced to disk; acks=all is synced in any case";
-    "flush.ms", Long, "9223372036854775807", AtLeast(0), Topic, Later:
-        "time after which a log is synced to disk; acks=all is synced in any case";
+    "flush.messages", Long, "9223372036854775807", AtLeast(1), Topic, Used:
+        "records after which an append waits for the disk, whatever its acks; acks=all waits in any case";
+    "flush.ms", Long, "9223372036854775807", AtLeast(0), Topic, Used:
+        "time within which an append is on the disk, whatever its acks; acks=all waits in any case";
     "follower.replication.throttled.replicas", List, "", ThrottledReplicas, Topic, Later:
         "replicas whose follower side is throttled, PARTITION:BROKER or *";
     "index.interval.bytes", Int, "4096", AtLeast(0), Topic, Used:
