@@ -170,7 +170,7 @@ async fn open_logs(
             partition,
         };
         let topic_id = TopicId([u8::try_from(name.len())?; 16]);
-        directory.create_partition(&partition, topic_id)?;
+        directory.create_partition(&partition, topic_id).await?;
         let request = directory.open_request(&partition, Settings::default(), time::wall());
         let (log, _) = Log::open(directory.health(), request).await?;
         if let Some(journal) = journal {

@@ -12,6 +12,9 @@ use crate::codes::NONE;
 use crate::fixture::{PRODUCE, Topic, batch, create_topic_with, end_offset, produce_request};
 use crate::harness::{Broker, poll};
 
+/// What it is, acks, settings of the topic, and whether the record comes back.
+type Row = (&'static str, i16, &'static [(&'static str, &'static str)], bool);
+
 /// Longer than the `flush.ms` of a test.
 const FLUSHED: Duration = Duration::from_millis(400);
 
@@ -30,7 +33,7 @@ fn what_is_on_the_disk_comes_back() {
         return;
     };
     let mut client = broker.client();
-    let table: [(&str, i16, &[(&str, &str)], bool); 6] = [
+    let table: [Row; 6] = [
         ("acks=all", -1, &[], true),
         ("acks=1", 1, &[], false),
         ("acks=1, flush.messages=1", 1, &[("flush.messages", "1")], true),
