@@ -7,7 +7,7 @@
 //! **Steady.** Appends come at a fixed rate, each to the next of the P logs. Told is the time of each from the moment it was meant to come
 //! until it is durable, whatever those before it had to wait for.
 //!
-//! Ways: the journal, a sync of each partition's segment, and the device alone (one O_DIRECT write with RWF_DSYNC of as many bytes,
+//! Ways: the journal, a sync of each partition's segment, and the device alone (one O_DIRECT write of as many bytes, flushed,
 //! into a file that was written before). The ways take turns in every round, so that they meet the same machine.
 
 use std::path::{Path, PathBuf};

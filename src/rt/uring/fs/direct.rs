@@ -34,8 +34,11 @@ impl DirectFile {
         })
     }
 
-    /// Writes the first `length` bytes of `buffer`, whole blocks, at the front of a block, through the ring; gives the buffer back. When it
-    /// ends they are on the disk (`RWF_DSYNC`), provided that the file had these blocks before.
+    /// Writes the first `length` bytes of `buffer`, whole blocks, at the front of a block, through the ring, and flushes the device; gives the
+    /// buffer back. When it ends they are on the disk.
+    ///
+    /// Not by `RWF_DSYNC`: on a device without forced unit access the kernel leaves its flush to a worker of the CPU that got the interrupt,
+    /// which waits for a tick where that CPU is busy (measured with 16 entries: 2.3 ms, against 0.24 ms this way; the same on idle CPUs).
     ///
     /// # Panics
     /// When position or length are not whole blocks, or the buffer is shorter.
@@ -59,7 +62,6 @@ impl DirectFile {
             let at = position.plus(u64::try_from(written).unwrap_or(0));
             let entry = opcode::Write::new(types::Fd(self.raw()), rest.as_ptr(), count)
                 .offset(at.0)
-                .rw_flags(libc::RWF_DSYNC)
                 .build();
             // SAFETY: the held buffer owns the bytes that are read, on the heap; the held descriptor is open.
             let in_flight = unsafe { reactor.submit(entry, (Arc::clone(&self.descriptor), buffer)) };
@@ -73,7 +75,12 @@ impl DirectFile {
                 Err(error) => return (Err(error), buffer),
             }
         }
-        (Ok(()), buffer)
+        let entry = opcode::Fsync::new(types::Fd(self.raw()))
+            .flags(types::FsyncFlags::DATASYNC)
+            .build();
+        // SAFETY: the held descriptor is open.
+        let (result, _) = unsafe { reactor.submit(entry, Arc::clone(&self.descriptor)) }.await;
+        (outcome(result).map(drop), buffer)
     }
 
     fn raw(&self) -> i32 {
