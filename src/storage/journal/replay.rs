@@ -12,7 +12,6 @@ use crate::base::offset::{FilePosition, Offset};
 use crate::log::journal::format::{Entry, FileHeader, Place};
 use crate::log::journal::survey::Survey;
 use crate::log::names::{self, FileKind};
-use crate::record::{BATCH_HEADER_BYTES, BatchHeader, BatchView};
 use crate::rt::fs::{self, File, Open};
 use crate::rt::random;
 use crate::storage::checkpoint::own_recovery_point;
@@ -190,20 +189,11 @@ impl Target<'_> {
             Some(opened) => Ok(opened.clone()),
             None => File::open(&file, Open::Create),
         };
-        let mut is_void = false;
         let written = opened.and_then(|opened| {
-            is_void = is_of_another(&opened, entry)?;
-            if !is_void {
-                opened.write_at(place.position, &[entry.bytes])?;
-            }
+            opened.write_at(place.position, &[entry.bytes])?;
             Ok(opened)
         });
         let opened = written.map_err(failed)?;
-        if is_void {
-            tracing::warn!(file = %file.display(), position = %place.position, "other batches than those of the journal stand here, and stay: another broker has written since");
-            self.overlay.void += 1;
-            return Ok(());
-        }
         self.touched.insert(file, opened);
         self.overlay.entries += 1;
         self.overlay.bytes += u64::try_from(entry.bytes.len()).unwrap_or(0);
@@ -222,22 +212,6 @@ impl Target<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a whole batch stands where the entry belongs, and it is not the entry's: a crash leaves the same, or nothing that is whole, so
-/// another broker (Apache Kafka takes these directories) has been here since.
-fn is_of_another(segment: &File, entry: &Entry<'_>) -> std::io::Result<bool> {
-    let left = segment.len()?.saturating_sub(entry.place.position.0);
-    let mut header = [0; BATCH_HEADER_BYTES];
-    segment.read_at(entry.place.position, &mut header)?;
-    let whole = BatchHeader::decode(&header).map_or(0, |header| header.batch_bytes());
-    if whole == 0 || u64::try_from(whole).unwrap_or(u64::MAX) > left {
-        return Ok(false);
-    }
-    let mut there = vec![0; whole];
-    let read = segment.read_at(entry.place.position, &mut there)?;
-    let is_whole = BatchView::parse(&there[..read]).is_ok_and(|batch| batch.check_crc().is_ok());
-    Ok(is_whole && !entry.bytes.starts_with(&there))
 }
 
 impl Known {

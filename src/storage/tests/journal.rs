@@ -182,32 +182,6 @@ fn a_journal_of_another_directory_is_refused() {
     });
 }
 
-/// Apache Kafka may have had the directory after our crash: its batches stay.
-#[test]
-fn what_another_broker_has_written_since_stays() {
-    on_core(async |path| {
-        let directory = open_directory(&path);
-        let Some((log, _)) = journaled(&directory, 0).await else {
-            return;
-        };
-        let last = append(&log, &batch(2, 500));
-        log.make_durable(last.last_offset.next()).await.unwrap();
-        let bytes = u64::try_from(batch(2, 500).len()).unwrap();
-        let segment = log.path().join(file_name(Offset(0), FileKind::Log));
-        lose_the_end(&log, bytes);
-        let theirs = build(BatchBuilder::new().base_offset(last.base_offset), 3, 900);
-        let file = File::open(&segment, Open::ReadWrite).unwrap();
-        file.write_at(FilePosition(file.len().unwrap()), &[&theirs]).unwrap();
-        drop((log, directory));
-        let directory = open_directory(&path);
-        directory.begin().unwrap();
-        let (log, _) = open(&directory).await;
-        assert_eq!(log.log_end_offset(), last.base_offset.plus(3));
-        let kept = fs::read(&segment).unwrap();
-        assert!(kept.ends_with(&theirs));
-    });
-}
-
 fn write(path: &Path, bytes: &[u8]) {
     let file = File::open(path, Open::Create).unwrap();
     file.truncate(0).unwrap();
