@@ -97,8 +97,14 @@ fn every_point_may_be_the_last() {
 }
 
 /// The first of so many seeds that fails.
-fn first_failure(seeds: u64, run: impl Fn(u64)) -> Option<u64> {
-    (0..seeds).find(|seed| catch_unwind(AssertUnwindSafe(|| run(*seed))).is_err())
+/// Asserts that each planted bug fails one of so many seeds.
+fn find_each<P>(planted: &[(&str, P)], seeds: u64, run: impl Fn(u64, &P)) {
+    for (bug, plan) in planted {
+        let fails = |seed: &u64| catch_unwind(AssertUnwindSafe(|| run(*seed, plan))).is_err();
+        let found = (0..seeds).find(fails);
+        println!("{bug}: found with seed {found:?}");
+        assert!(found.is_some(), "{bug}: not found within {seeds} seeds");
+    }
 }
 
 #[test]
@@ -134,11 +140,7 @@ fn planted_bugs_are_found() {
             },
         ),
     ];
-    for (bug, plan) in &planted {
-        let found = first_failure(SEEDS_UNTIL_FOUND, |seed| drop(live(seed, plan)));
-        println!("{bug}: found with seed {found:?}");
-        assert!(found.is_some(), "{bug}: not found within {SEEDS_UNTIL_FOUND} seeds");
-    }
+    find_each(&planted, SEEDS_UNTIL_FOUND, |seed, plan| drop(live(seed, plan)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! IncrementalAlterConfigs (44): settings of topics.
+//! IncrementalAlterConfigs (44): settings of topics. AlterConfigs asks the controller in the same way.
 
-use duramen_wire::messages::incremental_alter_configs_request::IncrementalAlterConfigsRequest;
+use duramen_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, IncrementalAlterConfigsRequest};
 use duramen_wire::messages::incremental_alter_configs_response::{
     AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
 };
@@ -19,15 +19,24 @@ use crate::shard::message::{ShardReply, ShardRequest};
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: IncrementalAlterConfigsRequest = call.decode()?;
-    let unanswered = request.resources.iter().map(|resource| AlterConfigsResourceResponse {
-        resource_type: resource.resource_type,
-        resource_name: resource.resource_name.clone(),
-        ..AlterConfigsResourceResponse::default()
+    ask(call, request, Unnamed::Stay, |call, responses| {
+        let response = IncrementalAlterConfigsResponse {
+            responses,
+            ..IncrementalAlterConfigsResponse::default()
+        };
+        call.respond(&response);
     });
-    let response = IncrementalAlterConfigsResponse {
-        responses: unanswered.collect(),
-        ..IncrementalAlterConfigsResponse::default()
-    };
+    Ok(())
+}
+
+/// Asks the controller for the changes; `finish` gets a response for each resource.
+pub(super) fn ask(
+    call: Call,
+    request: IncrementalAlterConfigsRequest,
+    unnamed: Unnamed,
+    finish: fn(Call, Vec<AlterConfigsResourceResponse>),
+) {
+    let unanswered = request.resources.iter().map(unanswered).collect();
     let mode = if request.validate_only {
         ChangeMode::ValidateOnly
     } else {
@@ -35,22 +44,29 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     };
     let asked = ControllerRequest::AlterConfigs {
         resources: request.resources,
-        unnamed: Unnamed::Stay,
+        unnamed,
         mode,
     };
     let asked = [(CONTROLLER, ShardRequest::Controller(asked))];
-    Gather::start(call, response, asked, absorb, |call, response| call.respond(&response));
-    Ok(())
+    Gather::start(call, unanswered, asked, absorb, finish);
 }
 
-fn absorb(response: &mut IncrementalAlterConfigsResponse, reply: ShardReply) {
+fn unanswered(resource: &AlterConfigsResource) -> AlterConfigsResourceResponse {
+    AlterConfigsResourceResponse {
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.clone(),
+        ..AlterConfigsResourceResponse::default()
+    }
+}
+
+fn absorb(responses: &mut Vec<AlterConfigsResourceResponse>, reply: ShardReply) {
     let ShardReply::Controller(ControllerReply::Altered(Ok(results))) = reply else {
-        for resource in &mut response.responses {
+        for resource in responses {
             refuse(resource, Refusal::of(ErrorCode::KAFKA_STORAGE_ERROR));
         }
         return;
     };
-    for (resource, result) in response.responses.iter_mut().zip(results) {
+    for (resource, result) in responses.iter_mut().zip(results) {
         if let Err(error) = result {
             refuse(resource, alter_config_error(&error));
         }

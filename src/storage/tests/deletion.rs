@@ -23,21 +23,13 @@ fn a_deleted_partition_is_gone() {
 fn a_retired_log_leaves_its_successor_alone() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([1; 16]))
-            .await
-            .unwrap();
-        let (log, _) = open(&directory).await;
+        let log = new_log(&directory, TopicId([1; 16])).await;
         for index in 0..100 {
             append(&log, &batch(2, index));
         }
         log.retire();
         directory.begin_deletion(&partition()).unwrap();
-        directory
-            .create_partition(&partition(), TopicId([2; 16]))
-            .await
-            .unwrap();
-        let (successor, _) = open(&directory).await;
+        let successor = new_log(&directory, TopicId([2; 16])).await;
         // The rolls of the old log have left work in the background.
         log.checkpoint().await.unwrap();
         log.make_durable(log.log_end_offset()).await.unwrap();

@@ -48,11 +48,7 @@ fn lay_out(path: &Path, files: &Files) {
 /// A log of several segments, closed; its batches with file and position.
 async fn written(path: &Path) -> (Files, Vec<(PathBuf, u64, Vec<u8>)>) {
     let directory = open_directory(path);
-    directory
-        .create_partition(&partition(), TopicId([1; 16]))
-        .await
-        .unwrap();
-    let (log, _) = open(&directory).await;
+    let log = new_log(&directory, TopicId([1; 16])).await;
     for number in 0..160_i32 {
         let bytes = match number % 2 {
             0 => idempotent(number, 2),

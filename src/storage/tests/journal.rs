@@ -13,8 +13,7 @@ const JOURNAL_BYTES: u64 = 1 << 20;
 /// A log with the journal of a core; `None` where the file system of temporary directories has none, told to the person.
 async fn journaled(directory: &LogDirectory, core: u16) -> Option<(Log, Journal)> {
     directory.begin().unwrap();
-    directory.create_partition(&partition(), TOPIC).await.unwrap();
-    let (log, _) = open(directory).await;
+    let log = new_log(directory, TOPIC).await;
     let Some(journal) = Journal::open(directory, ShardId(core), JOURNAL_BYTES).unwrap() else {
         eprintln!("skipped: no O_DIRECT here");
         return None;

@@ -101,6 +101,12 @@ fn open_directory(path: &Path) -> LogDirectory {
     LogDirectory::open(path, NodeId(1), None).unwrap()
 }
 
+/// The log of a partition that is made here.
+async fn new_log(directory: &LogDirectory, topic_id: TopicId) -> Log {
+    directory.create_partition(&partition(), topic_id).await.unwrap();
+    open(directory).await.0
+}
+
 async fn open(directory: &LogDirectory) -> (Log, Report) {
     let request = directory.open_request(&partition(), SETTINGS, TimestampMs(0));
     Log::open(directory.health(), request).await.unwrap()
@@ -192,11 +198,7 @@ fn many_batches_take_one_call() {
 fn a_log_is_the_same_after_a_clean_stop() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([7; 16]))
-            .await
-            .unwrap();
-        let (log, _) = open(&directory).await;
+        let log = new_log(&directory, TopicId([7; 16])).await;
         log.begin_epoch(LeaderEpoch(3)).unwrap();
         for index in 0..100 {
             append(&log, &idempotent(index * 2, 2));
@@ -392,11 +394,7 @@ fn a_directory_knows_whose_it_is() {
 fn damage_of_synced_data_is_for_a_person() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([7; 16]))
-            .await
-            .unwrap();
-        let (log, _) = open(&directory).await;
+        let log = new_log(&directory, TopicId([7; 16])).await;
         for index in 0..100 {
             append(&log, &batch(2, index));
         }

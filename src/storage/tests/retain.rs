@@ -12,11 +12,7 @@ const FOR_EVER: Retention = Retention {
 
 /// A log of a hundred batches of two records, in several segments, with timestamps that grow by a second a batch.
 async fn filled(directory: &LogDirectory) -> Log {
-    directory
-        .create_partition(&partition(), TopicId([1; 16]))
-        .await
-        .unwrap();
-    let (log, _) = open(directory).await;
+    let log = new_log(directory, TopicId([1; 16])).await;
     for index in 0..100 {
         append(&log, &batch(2, index * 1000));
     }
@@ -107,11 +103,7 @@ fn a_log_that_is_wholly_old_ends_empty() {
 fn producers_are_known_after_their_records_are_gone() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([1; 16]))
-            .await
-            .unwrap();
-        let (log, _) = open(&directory).await;
+        let log = new_log(&directory, TopicId([1; 16])).await;
         for index in 0..100 {
             append(&log, &idempotent(index * 2, 2));
         }
@@ -133,11 +125,7 @@ fn producers_are_known_after_their_records_are_gone() {
 fn segments_without_timestamps_are_as_old_as_their_files() {
     on_core(async |path| {
         let directory = open_directory(&path);
-        directory
-            .create_partition(&partition(), TopicId([1; 16]))
-            .await
-            .unwrap();
-        let (log, _) = open(&directory).await;
+        let log = new_log(&directory, TopicId([1; 16])).await;
         append(&log, &batch(1, -1));
         let one_second = Retention {
             age_ms_max: 1000,
@@ -193,11 +181,7 @@ fn deleted_records_stay_deleted() {
         // Another topic of that name has nothing to do with it.
         log.retire();
         directory.begin_deletion(&partition()).unwrap();
-        directory
-            .create_partition(&partition(), TopicId([2; 16]))
-            .await
-            .unwrap();
-        let (successor, _) = open(&directory).await;
+        let successor = new_log(&directory, TopicId([2; 16])).await;
         append(&successor, &batch(1, 0));
         drop(directory);
         let directory = open_directory(&path);
