@@ -20,7 +20,6 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let changes = IncrementalAlterConfigsRequest {
         resources: request.resources.into_iter().map(as_changes).collect(),
         validate_only: request.validate_only,
-        ..IncrementalAlterConfigsRequest::default()
     };
     ask(call, changes, Unnamed::Go, |call, responses| {
         let response = AlterConfigsResponse {
