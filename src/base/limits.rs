@@ -59,6 +59,9 @@ pub const VALIDATION_STEP_BYTES: u64 = 64 * 1024;
 /// Bytes of records that are compressed before other tasks of the core have their turn; gzip takes 500 us for them.
 pub const RECOMPRESSION_STEP_BYTES: usize = 16 * 1024;
 
+/// Partitions that the fetch sessions of a core remember, some 300 bytes each; a client beyond them names all in each request.
+pub const FETCH_SESSION_PARTITIONS_PER_CORE: usize = 200_000;
+
 /// Cold pages that one read waits for before its core waits with it.
 pub const COLD_WAITS_PER_READ_MAX: usize = 64;
 

@@ -46,6 +46,8 @@ pub struct BrokerConfig {
     pub delete_topics: bool,
     /// Upper bound of one answer to a fetch.
     pub fetch_bytes_max: u32,
+    /// Fetch sessions, shared out among the cores.
+    pub fetch_sessions_max: u32,
     pub producer_id_expiration: Duration,
     /// How often each partition is looked at for what has had its time.
     pub retention_check_interval: Duration,
@@ -121,6 +123,7 @@ impl BrokerConfig {
             auto_create_topics: values.bool("auto.create.topics.enable"),
             delete_topics: values.bool("delete.topic.enable"),
             fetch_bytes_max: values.unsigned("fetch.max.bytes"),
+            fetch_sessions_max: values.unsigned("max.incremental.fetch.session.cache.slots"),
             producer_id_expiration: Duration::from_millis(values.unsigned("producer.id.expiration.ms").into()),
             retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),
             task_delay_initial: milliseconds(&values, "log.initial.task.delay.ms"),

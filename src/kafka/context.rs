@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::config::{Config, Endpoint};
+use crate::kafka::fetch_sessions::FetchSessions;
 use crate::metadata::MetadataImage;
 use crate::shard::Shard;
 
@@ -15,6 +16,8 @@ pub struct Context {
     pub listener: String,
     /// Where clients of this listener reach this broker.
     pub advertised: Endpoint,
+    /// Of all listeners of the core.
+    pub fetch_sessions: Rc<FetchSessions>,
 }
 
 impl Context {

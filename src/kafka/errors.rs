@@ -73,6 +73,7 @@ error_codes! {
     INVALID_RECORD = 87 Final,
     UNKNOWN_TOPIC_ID = 100 Retriable,
     INCONSISTENT_TOPIC_ID = 103 Retriable,
+    FETCH_SESSION_TOPIC_ID_ERROR = 106 Retriable,
     MISMATCHED_ENDPOINT_TYPE = 114 Final,
     UNSUPPORTED_ENDPOINT_TYPE = 115 Final,
 }

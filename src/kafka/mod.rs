@@ -6,6 +6,7 @@
 pub mod call;
 pub mod context;
 pub mod errors;
+pub mod fetch_sessions;
 pub mod gather;
 pub mod handlers;
 pub mod router;

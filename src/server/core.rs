@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use crate::base::ids::ShardId;
 use crate::base::limits::REQUEST_MEMORY_BYTES_PER_CORE;
 use crate::kafka::context::Context;
+use crate::kafka::fetch_sessions::FetchSessions;
 use crate::kafka::session;
 use crate::net::admission::MemoryUnits;
 use crate::net::listener::{Connections, accept_forever, sweep_idle, sweep_stalled};
@@ -111,6 +112,12 @@ fn connections_max(cores: u16) -> usize {
 
 fn listen(shard: &Rc<Shard>, shared: &Arc<Shared>, connections: &Connections) -> Result<(), ServeError> {
     let memory = MemoryUnits::new(REQUEST_MEMORY_BYTES_PER_CORE);
+    let fetch_sessions_max = shared
+        .config
+        .broker
+        .fetch_sessions_max
+        .div_ceil(u32::from(shared.cores.max(1)));
+    let fetch_sessions = Rc::new(FetchSessions::new(fetch_sessions_max as usize));
     for bound in &shared.listeners {
         let listener = Listener::bind(bound.address).map_err(|source| ServeError::Listen {
             listener: bound.name.clone(),
@@ -122,6 +129,7 @@ fn listen(shard: &Rc<Shard>, shared: &Arc<Shared>, connections: &Connections) ->
             config: Arc::clone(&shared.config),
             listener: bound.name.clone(),
             advertised: bound.advertised.clone(),
+            fetch_sessions: Rc::clone(&fetch_sessions),
         });
         let memory = memory.clone();
         rt::task::spawn(accept_forever(listener, connections.clone(), move |accepted| {

@@ -30,7 +30,7 @@ properties! {
         "connections from one address at one time; further ones are closed at once";
     "max.connections.per.ip.overrides", Text, "", Any, Cluster, Later:
         "other limits for some addresses, HOST:COUNT separated by commas";
-    "max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Start, Later:
+    "max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Start, Used:
         "fetch sessions that are remembered";
     "max.request.partition.size.limit", Int, "2000", AtLeast(1), Start, Later:
         "partitions that one request may name";

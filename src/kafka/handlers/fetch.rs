@@ -13,6 +13,7 @@ use crate::base::ids::{ShardId, TopicIdPartition};
 use crate::base::offset::Offset;
 use crate::base::time::Monotonic;
 use crate::kafka::call::{BadRequest, Call};
+use crate::kafka::fetch_sessions::{FetchContext, NO_SESSION};
 use crate::kafka::gather::ByCore;
 use crate::partition::types::{Read, ReadError, ReadOutcome};
 use crate::rt;
@@ -35,6 +36,7 @@ struct Wanted {
 
 /// A fetch that has not been answered.
 struct PendingFetch {
+    session: FetchContext,
     plan: Plan,
     call: RefCell<Option<Call>>,
     wanted: RefCell<Vec<Wanted>>,
@@ -53,21 +55,33 @@ struct PendingFetch {
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let mut reader = call.reader();
     let request = borrowed::FetchRequest::decode(&mut reader, call.version).map_err(|source| call.malformed(source))?;
-    if let Some(code) = plan::session_error(&request) {
-        answer::refuse_all(call, code);
-        return Ok(());
-    }
+    let by_topic_id = call.version >= plan::TOPIC_IDS_VERSION_MIN;
+    let session = match call
+        .context
+        .fetch_sessions
+        .begin(&request, by_topic_id, rt::time::now())
+    {
+        Ok(session) => session,
+        Err(code) => {
+            answer::refuse_all(call, code, NO_SESSION);
+            return Ok(());
+        }
+    };
     let image = call.context.image();
-    let (plan, wanted) = plan::plan(&call, &image, &request);
+    let (plan, wanted) = match &session {
+        FetchContext::Sessionless | FetchContext::Full => plan::plan(&call, &image, &request, &request.topics),
+        FetchContext::Incremental { session, .. } => plan::plan(&call, &image, &request, &session.borrow().topics()),
+    };
     drop(request);
-    PendingFetch::start(call, plan, wanted);
+    PendingFetch::start(call, session, plan, wanted);
     Ok(())
 }
 
 impl PendingFetch {
-    fn start(call: Call, plan: Plan, wanted: Vec<Wanted>) {
+    fn start(call: Call, session: FetchContext, plan: Plan, wanted: Vec<Wanted>) {
         let deadline = rt::time::now().plus(plan.wait);
         let row = Rc::new(Self {
+            session,
             plan,
             call: RefCell::new(Some(call)),
             wanted: RefCell::new(wanted),
@@ -162,7 +176,7 @@ impl PendingFetch {
         for (core, watch) in self.watching.take() {
             shard.unwatch(core, watch);
         }
-        answer::respond(call, &self.plan, &self.wanted.take());
+        answer::respond(call, &self.session, &self.plan, &self.wanted.take());
     }
 }
 

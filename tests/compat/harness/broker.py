@@ -54,7 +54,7 @@ class Broker:
         if not answers(self.host, self.port):
             raise Failed(f"nothing answers at {self.bootstrap}")
 
-    def stop(self):
+    def stop(self, *_, **__):
         raise Skip("needs a broker that the test starts itself")
 
     kill = restart = rss_bytes = stop

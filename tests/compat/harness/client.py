@@ -17,6 +17,7 @@ FLEXIBLE_FROM = {PRODUCE: 9, FETCH: 12, LIST_OFFSETS: 6, METADATA: 9, API_VERSIO
 UNKNOWN_SERVER_ERROR, NONE, OFFSET_OUT_OF_RANGE, CORRUPT_MESSAGE, UNKNOWN_TOPIC_OR_PARTITION, LEADER_NOT_AVAILABLE = -1, 0, 1, 2, 3, 5
 MESSAGE_TOO_LARGE, INVALID_TOPIC_EXCEPTION, INVALID_REQUIRED_ACKS, TOPIC_ALREADY_EXISTS, UNSUPPORTED_VERSION = 10, 17, 21, 36, 35
 OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, FETCH_SESSION_ID_NOT_FOUND, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH = 45, 47, 70, 74, 75
+INVALID_FETCH_SESSION_EPOCH, FETCH_SESSION_TOPIC_ID_ERROR = 71, 106
 UNSUPPORTED_COMPRESSION_TYPE, INVALID_RECORD, UNKNOWN_TOPIC_ID, INVALID_TIMESTAMP = 76, 87, 100, 32
 
 
@@ -232,8 +233,8 @@ class Client:
         return self.produce(topic, partition, batches.build(list(values), **more))
 
     def send_fetch(self, topic, partitions, max_wait=500, min_bytes=1, max_bytes=50 << 20, partition_max_bytes=1 << 20, epoch=-1, fetched_epoch=-1,
-                   isolation=0, session=(0, -1), version=12):
-        """partitions: (index, offset) pairs, or (index, offset, current leader epoch)."""
+                   isolation=0, session=(0, -1), forgotten=(), version=12):
+        """partitions: (index, offset) pairs, or (index, offset, current leader epoch). forgotten: indexes that the session is to leave out."""
         w = self.writer(FETCH, version)
         if version <= 14:
             w.int32(-1)
@@ -257,9 +258,13 @@ class Client:
             w.uuid(self.topic_id(topic)) if version >= 13 else w.string(topic)
             w.array(partitions, partition).tags()
 
-        w.array([topic], one)
+        def forget(_):
+            w.uuid(self.topic_id(topic)) if version >= 13 else w.string(topic)
+            w.array(forgotten, w.int32).tags()
+
+        w.array([topic] if partitions else [], one)
         if version >= 7:
-            w.array([], None)
+            w.array([topic] if forgotten else [], forget)
         if version >= 11:
             w.string("")
         self.send(FETCH, version, w.tags().parts)

@@ -9,7 +9,9 @@ use duramen_wire::messages::fetch_response::{
 use crate::base::limits::FETCH_COPY_BYTES_MAX;
 use crate::kafka::call::Call;
 use crate::kafka::errors::{ErrorCode, read_error};
+use crate::kafka::fetch_sessions::{FetchContext, NO_SESSION, Told};
 use crate::partition::types::{ReadOutcome, ReadRange};
+use crate::rt;
 
 use super::Wanted;
 use super::plan::{Budget, PartitionPlan, Plan, TOPIC_IDS_VERSION_MIN};
@@ -17,16 +19,24 @@ use super::plan::{Budget, PartitionPlan, Plan, TOPIC_IDS_VERSION_MIN};
 /// The first version that names the leader beside a fenced epoch (KIP-951).
 const NEW_LEADER_VERSION_MIN: i16 = 16;
 
+/// The first version with fetch sessions (KIP-227).
+const SESSIONS_VERSION_MIN: i16 = 7;
+
 /// Refuses the whole request.
-pub(super) fn refuse_all(call: Call, code: ErrorCode) {
+pub(super) fn refuse_all(call: Call, code: ErrorCode, session_id: i32) {
     call.respond(&FetchResponse {
         error_code: code.0,
+        session_id,
         ..FetchResponse::default()
     });
 }
 
-/// Answers with the outcomes.
-pub(super) fn respond(call: Call, plan: &Plan, wanted: &[Wanted]) {
+/// Answers with the outcomes; in a session, with what is new.
+pub(super) fn respond(call: Call, session: &FetchContext, plan: &Plan, wanted: &[Wanted]) {
+    let session_id = match session.check() {
+        Ok(id) => id,
+        Err((code, id)) => return refuse_all(call, code, id),
+    };
     let mut answer = Answer {
         budget: Budget::new(plan.bytes_max),
         ranges: Vec::new(),
@@ -36,7 +46,7 @@ pub(super) fn respond(call: Call, plan: &Plan, wanted: &[Wanted]) {
     for topic in &plan.topics {
         let by_id = call.version >= TOPIC_IDS_VERSION_MIN;
         response.responses.push(FetchableTopicResponse {
-            topic: if by_id { String::new() } else { topic.name.clone() },
+            topic: if by_id { String::new() } else { topic.name.to_string() },
             topic_id: topic.id.0,
             partitions: topic
                 .partitions
@@ -48,7 +58,43 @@ pub(super) fn respond(call: Call, plan: &Plan, wanted: &[Wanted]) {
     if call.version >= NEW_LEADER_VERSION_MIN {
         name_leaders(&call, plan, &mut response);
     }
+    match session {
+        FetchContext::Sessionless => {}
+        FetchContext::Full => response.session_id = begin_session(&call, plan, &response),
+        FetchContext::Incremental { .. } => {
+            leave_out_what_is_known(session, plan, &mut response);
+            response.session_id = session_id;
+        }
+    }
     call.respond_with_ranges(&response, answer.ranges);
+}
+
+fn begin_session(call: &Call, plan: &Plan, response: &FetchResponse) -> i32 {
+    if call.version < SESSIONS_VERSION_MIN {
+        return NO_SESSION;
+    }
+    let mut told = Vec::new();
+    for (topic, answers) in plan.topics.iter().zip(&response.responses) {
+        let partitions = topic.partitions.iter().zip(&answers.partitions);
+        told.extend(partitions.map(|(partition, data)| Told {
+            topic: &topic.name,
+            topic_id: topic.id,
+            asked: &partition.asked,
+            data,
+        }));
+    }
+    let by_topic_id = call.version >= TOPIC_IDS_VERSION_MIN;
+    let sessions = &call.context.fetch_sessions;
+    sessions.create(rt::random::u64(), by_topic_id, &told, rt::time::now())
+}
+
+fn leave_out_what_is_known(session: &FetchContext, plan: &Plan, response: &mut FetchResponse) {
+    for (topic, answers) in plan.topics.iter().zip(&mut response.responses) {
+        answers
+            .partitions
+            .retain(|data| session.tells(&topic.name, topic.id, data));
+    }
+    response.responses.retain(|topic| !topic.partitions.is_empty());
 }
 
 struct Answer {
@@ -60,7 +106,7 @@ struct Answer {
 impl Answer {
     fn partition(&mut self, partition: &PartitionPlan, wanted: &[Wanted]) -> PartitionData {
         let mut data = PartitionData {
-            partition_index: partition.index,
+            partition_index: partition.asked.partition,
             high_watermark: -1,
             last_stable_offset: -1,
             log_start_offset: -1,

@@ -1,5 +1,6 @@
 //! What a fetch asks for, and when that is enough.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use duramen_wire::borrowed::fetch_request::{FetchRequest, FetchTopic};
@@ -27,25 +28,27 @@ pub(super) struct Plan {
 }
 
 pub(super) struct TopicPlan {
-    pub name: String,
+    pub name: Rc<str>,
     pub id: TopicId,
     pub partitions: Vec<PartitionPlan>,
 }
 
 pub(super) struct PartitionPlan {
-    pub index: i32,
+    pub asked: FetchPartition,
     /// The place among the wanted partitions, or why it is not wanted.
     pub wanted: Result<usize, ErrorCode>,
     pub leader_epoch: LeaderEpoch,
 }
 
-/// Why a request's fetch session cannot be used. No session is ever made (id 0), so every continued one is unknown.
-pub(super) fn session_error(request: &FetchRequest<'_>) -> Option<ErrorCode> {
-    (request.session_epoch > 0).then_some(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)
-}
-
 /// Resolves the partitions of a request.
-pub(super) fn plan(call: &Call, image: &MetadataImage, request: &FetchRequest<'_>) -> (Plan, Vec<Wanted>) {
+///
+/// In a session, `topics` is what the session wants; otherwise what the request names.
+pub(super) fn plan(
+    call: &Call,
+    image: &MetadataImage,
+    request: &FetchRequest<'_>,
+    topics: &[FetchTopic<'_>],
+) -> (Plan, Vec<Wanted>) {
     let bytes_max = call
         .context
         .config
@@ -53,8 +56,7 @@ pub(super) fn plan(call: &Call, image: &MetadataImage, request: &FetchRequest<'_
         .fetch_bytes_max
         .min(u32::try_from(request.max_bytes).unwrap_or(0));
     let mut wanted = Vec::new();
-    let topics = request
-        .topics
+    let topics = topics
         .iter()
         .map(|topic| plan_topic(call, image, topic, &mut wanted))
         .collect();
@@ -82,7 +84,7 @@ fn plan_topic(call: &Call, image: &MetadataImage, asked: &FetchTopic<'_>, wanted
     };
     let partitions = asked.partitions.iter().map(|partition| match topic {
         None => PartitionPlan {
-            index: partition.partition,
+            asked: partition.clone(),
             wanted: Err(unknown),
             leader_epoch: LeaderEpoch::NONE,
         },
@@ -90,7 +92,7 @@ fn plan_topic(call: &Call, image: &MetadataImage, asked: &FetchTopic<'_>, wanted
     });
     let partitions = partitions.collect();
     TopicPlan {
-        name: asked.topic.to_owned(),
+        name: Rc::from(asked.topic),
         id: TopicId(asked.topic_id),
         partitions,
     }
@@ -101,7 +103,7 @@ fn plan_partition(call: &Call, topic: &Topic, asked: &FetchPartition, wanted: &m
     let Some(state) = topic.partition(index) else {
         let wanted = Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         return PartitionPlan {
-            index,
+            asked: asked.clone(),
             wanted,
             leader_epoch: LeaderEpoch::NONE,
         };
@@ -124,7 +126,7 @@ fn plan_partition(call: &Call, topic: &Topic, asked: &FetchPartition, wanted: &m
         outcome: None,
     });
     PartitionPlan {
-        index,
+        asked: asked.clone(),
         wanted: Ok(wanted.len() - 1),
         leader_epoch: state.leader_epoch,
     }
