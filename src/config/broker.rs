@@ -46,6 +46,8 @@ pub struct BrokerConfig {
     pub delete_topics: bool,
     /// Upper bound of one answer to a fetch.
     pub fetch_bytes_max: u32,
+    /// Partitions that an answer to DescribeTopicPartitions may hold.
+    pub request_partitions_max: u32,
     /// Fetch sessions, shared out among the cores.
     pub fetch_sessions_max: u32,
     pub producer_id_expiration: Duration,
@@ -123,6 +125,7 @@ impl BrokerConfig {
             auto_create_topics: values.bool("auto.create.topics.enable"),
             delete_topics: values.bool("delete.topic.enable"),
             fetch_bytes_max: values.unsigned("fetch.max.bytes"),
+            request_partitions_max: values.unsigned("max.request.partition.size.limit"),
             fetch_sessions_max: values.unsigned("max.incremental.fetch.session.cache.slots"),
             producer_id_expiration: Duration::from_millis(values.unsigned("producer.id.expiration.ms").into()),
             retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),

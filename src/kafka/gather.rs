@@ -61,6 +61,23 @@ impl<T: 'static> Respond for Gather<T> {
     }
 }
 
+/// Where the answer about each partition stands in a response: its topic and its place there, by the tag it is asked with.
+#[derive(Default)]
+pub struct Places(Vec<(usize, usize)>);
+
+impl Places {
+    /// The tag of one more.
+    pub fn add(&mut self, topic: usize, partition: usize) -> u32 {
+        self.0.push((topic, partition));
+        u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    #[must_use]
+    pub fn get(&self, tag: u32) -> Option<(usize, usize)> {
+        self.0.get(usize::try_from(tag).ok()?).copied()
+    }
+}
+
 /// Items grouped by the core they are for, in the order in which each core was first named.
 pub struct ByCore<T> {
     groups: Vec<(ShardId, Vec<T>)>,

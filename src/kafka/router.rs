@@ -82,8 +82,16 @@ pub const SERVED: &[Served] = &[
         handler: handlers::create_partitions::handle,
     },
     Served {
+        key: ApiKey::ElectLeaders,
+        handler: handlers::elect_leaders::handle,
+    },
+    Served {
         key: ApiKey::IncrementalAlterConfigs,
         handler: handlers::incremental_alter_configs::handle,
+    },
+    Served {
+        key: ApiKey::ListPartitionReassignments,
+        handler: handlers::list_partition_reassignments::handle,
     },
     Served {
         key: ApiKey::DescribeQuorum,
@@ -92,6 +100,18 @@ pub const SERVED: &[Served] = &[
     Served {
         key: ApiKey::DescribeCluster,
         handler: handlers::describe_cluster::handle,
+    },
+    Served {
+        key: ApiKey::DescribeProducers,
+        handler: handlers::describe_producers::handle,
+    },
+    Served {
+        key: ApiKey::ListConfigResources,
+        handler: handlers::list_config_resources::handle,
+    },
+    Served {
+        key: ApiKey::DescribeTopicPartitions,
+        handler: handlers::describe_topic_partitions::handle,
     },
 ];
 

@@ -17,6 +17,7 @@ use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::config::{TimestampType as ConfiguredTimestampType, TopicConfig};
 use crate::log::Settings;
+use crate::partition::types::ActiveProducer;
 use crate::record::{Rules, TimestampType};
 use crate::rt;
 use crate::storage::{Log, StorageError};
@@ -96,6 +97,22 @@ impl Partition {
     /// The log directory is offline.
     pub async fn durable(&self, end_offset: Offset) -> Result<(), StorageError> {
         self.log.make_durable(end_offset).await
+    }
+
+    /// Producers that are remembered, by their ids.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.log.with_state(|state| {
+            let active = state.producers().iter().map(|(id, entry)| ActiveProducer {
+                id,
+                epoch: entry.epoch,
+                last_sequence: entry.last_sequence(),
+                last_timestamp: entry.last_timestamp,
+                coordinator_epoch: entry.coordinator_epoch,
+                transaction_first_offset: entry.transaction_first_offset,
+            });
+            active.collect()
+        })
     }
 
     /// Forgets producers that have been silent for longer than `expiration`.

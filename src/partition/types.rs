@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::base::ids::LeaderEpoch;
+use crate::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence};
 use crate::base::offset::{FilePosition, Offset};
 use crate::base::time::TimestampMs;
 use crate::partition::turns::Source;
@@ -100,6 +100,18 @@ impl ReadRange {
 pub struct EpochEnd {
     pub leader_epoch: LeaderEpoch,
     pub end_offset: Offset,
+}
+
+/// A producer as its partition knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ActiveProducer {
+    pub id: ProducerId,
+    pub epoch: ProducerEpoch,
+    pub last_sequence: Sequence,
+    pub last_timestamp: TimestampMs,
+    /// Of the transaction coordinator that wrote the last marker; -1 is none.
+    pub coordinator_epoch: i32,
+    pub transaction_first_offset: Option<Offset>,
 }
 
 /// Why a place cannot be read.

@@ -73,6 +73,14 @@ impl Shard {
                 self.answer(origin, ShardReply::EpochEnds(answers));
             }
             ShardRequest::DeleteRecords { items } => self.delete_records(items, origin),
+            ShardRequest::Producers { items } => {
+                let answers = self.each(
+                    items,
+                    |partition, ()| Ok(partition.active_producers()),
+                    (ReadError::NotHosted, ReadError::Offline),
+                );
+                self.answer(origin, ShardReply::Producers(answers));
+            }
             ShardRequest::LogSizes => {
                 let sizes = self.log_sizes();
                 self.answer(origin, ShardReply::LogSizes(sizes));

@@ -16,8 +16,8 @@ use crate::base::ids::TopicIdPartition;
 use crate::base::offset::Offset;
 use crate::metadata::MetadataImage;
 use crate::partition::types::{
-    Append, AppendError, Appended, DeleteRecordsError, DeleteUpTo, EpochEnd, OffsetFound, OffsetTarget, Read,
-    ReadError, ReadOutcome,
+    ActiveProducer, Append, AppendError, Appended, DeleteRecordsError, DeleteUpTo, EpochEnd, OffsetFound, OffsetTarget,
+    Read, ReadError, ReadOutcome,
 };
 use crate::shard::calls::{CallId, ReplyTo};
 use crate::shard::controller::{ControllerReply, ControllerRequest};
@@ -92,6 +92,10 @@ pub enum ShardRequest {
     DeleteRecords {
         items: Vec<Asked<DeleteUpTo>>,
     },
+    /// Who writes to each partition.
+    Producers {
+        items: Vec<Asked<()>>,
+    },
     /// The logs of this core, whoever is asked.
     LogSizes,
     /// For core 0 alone.
@@ -108,6 +112,7 @@ impl ShardRequest {
             Self::FindOffsets { .. } => "find offsets",
             Self::EpochEnds { .. } => "epoch ends",
             Self::DeleteRecords { .. } => "delete records",
+            Self::Producers { .. } => "producers",
             Self::LogSizes => "log sizes",
             Self::Controller(_) => "controller",
         }
@@ -127,6 +132,7 @@ pub enum ShardReply {
     EpochEnds(Vec<Answer<Result<Option<EpochEnd>, ReadError>>>),
     /// Where each log begins.
     DeleteRecords(Vec<Answer<Result<Offset, DeleteRecordsError>>>),
+    Producers(Vec<Answer<Result<Vec<ActiveProducer>, ReadError>>>),
     LogSizes(Vec<LogSize>),
     Controller(ControllerReply),
     /// An image was applied: its partitions are open.

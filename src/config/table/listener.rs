@@ -32,8 +32,8 @@ properties! {
         "other limits for some addresses, HOST:COUNT separated by commas";
     "max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Start, Used:
         "fetch sessions that are remembered";
-    "max.request.partition.size.limit", Int, "2000", AtLeast(1), Start, Later:
-        "partitions that one request may name";
+    "max.request.partition.size.limit", Int, "2000", AtLeast(1), Start, Used:
+        "partitions that one answer to DescribeTopicPartitions may hold";
     "num.io.threads", Int, "8", AtLeast(1), Cluster, Without;
     "num.network.threads", Int, "3", AtLeast(1), Cluster, Without;
     "queued.max.request.bytes", Long, "-1", Any, Start, Later:

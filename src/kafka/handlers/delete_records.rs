@@ -9,7 +9,7 @@ use crate::base::ids::TopicIdPartition;
 use crate::base::offset::Offset;
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, delete_records_error};
-use crate::kafka::gather::{ByCore, Gather};
+use crate::kafka::gather::{ByCore, Gather, Places};
 use crate::kafka::handlers::metadata::is_internal;
 use crate::metadata::Topic;
 use crate::partition::types::DeleteUpTo;
@@ -20,8 +20,7 @@ const HIGH_WATERMARK: i64 = -1;
 
 struct Answering {
     response: DeleteRecordsResponse,
-    /// Where the partition of each tag stands.
-    places: Vec<(usize, usize)>,
+    places: Places,
 }
 
 /// Takes the request.
@@ -33,7 +32,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let image = call.context.image();
     let mut answering = Answering {
         response: DeleteRecordsResponse::default(),
-        places: Vec::new(),
+        places: Places::default(),
     };
     let mut by_core = ByCore::new();
     for (topic_index, asked) in request.topics.iter().enumerate() {
@@ -51,8 +50,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             match check(&asked.name, topic.map(AsRef::as_ref), partition.partition_index) {
                 Err(code) => answer.error_code = code.0,
                 Ok(id) => {
-                    let tag = u32::try_from(answering.places.len()).unwrap_or(u32::MAX);
-                    answering.places.push((topic_index, partition_index));
+                    let tag = answering.places.add(topic_index, partition_index);
                     let what = match partition.offset {
                         HIGH_WATERMARK => DeleteUpTo::HighWatermark,
                         offset => DeleteUpTo::Offset(Offset(offset)),
@@ -94,8 +92,9 @@ fn absorb(answering: &mut Answering, reply: ShardReply) {
         return;
     };
     for Answer { tag, result } in answers {
-        let place = usize::try_from(tag).ok().and_then(|tag| answering.places.get(tag));
-        let Some(&(topic, partition)) = place else { continue };
+        let Some((topic, partition)) = answering.places.get(tag) else {
+            continue;
+        };
         let topic = answering.response.topics.get_mut(topic);
         let Some(answer) = topic.and_then(|topic| topic.partitions.get_mut(partition)) else {
             continue;

@@ -199,6 +199,7 @@ impl Respond for PendingFetch {
             | ShardReply::FindOffsets(_)
             | ShardReply::EpochEnds(_)
             | ShardReply::DeleteRecords(_)
+            | ShardReply::Producers(_)
             | ShardReply::LogSizes(_)
             | ShardReply::Controller(_)
             | ShardReply::ImageApplied => {

@@ -9,7 +9,7 @@ use crate::base::ids::{LeaderEpoch, TopicIdPartition};
 use crate::base::time::TimestampMs;
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, read_error};
-use crate::kafka::gather::{ByCore, Gather};
+use crate::kafka::gather::{ByCore, Gather, Places};
 use crate::metadata::Topic;
 use crate::partition::types::{OffsetFound, OffsetTarget, ReadError};
 use crate::shard::message::{Answer, Asked, FindOffset, ShardReply, ShardRequest};
@@ -62,8 +62,7 @@ const LEADER_EPOCH_VERSION_MIN: i16 = 4;
 struct Answering {
     version: i16,
     response: ListOffsetsResponse,
-    /// Where the partition of each tag stands.
-    places: Vec<(usize, usize)>,
+    places: Places,
 }
 
 /// Takes the request.
@@ -76,7 +75,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let mut answering = Answering {
         version: call.version,
         response: ListOffsetsResponse::default(),
-        places: Vec::new(),
+        places: Places::default(),
     };
     let mut by_core = ByCore::new();
     for (topic_index, asked) in request.topics.iter().enumerate() {
@@ -101,8 +100,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
                 Err(code) => answer.error_code = code.0,
                 Ok(None) => {}
                 Ok(Some((id, target))) => {
-                    let tag = u32::try_from(answering.places.len()).unwrap_or(u32::MAX);
-                    answering.places.push((topic_index, partition_index));
+                    let tag = answering.places.add(topic_index, partition_index);
                     let current_leader_epoch = LeaderEpoch(partition.current_leader_epoch);
                     let what = FindOffset {
                         current_leader_epoch,
@@ -176,7 +174,7 @@ fn absorb(answering: &mut Answering, reply: ShardReply) {
         return;
     };
     for Answer { tag, result } in answers {
-        let Some(&(topic, partition)) = answering.places.get(tag as usize) else {
+        let Some((topic, partition)) = answering.places.get(tag) else {
             continue;
         };
         let topics = &mut answering.response.topics;

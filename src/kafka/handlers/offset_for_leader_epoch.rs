@@ -8,13 +8,12 @@ use duramen_wire::messages::offset_for_leader_epoch_response::{
 use crate::base::ids::{LeaderEpoch, TopicIdPartition};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, read_error};
-use crate::kafka::gather::{ByCore, Gather};
+use crate::kafka::gather::{ByCore, Gather, Places};
 use crate::shard::message::{Answer, Asked, FindEpochEnd, ShardReply, ShardRequest};
 
 struct Answering {
     response: OffsetForLeaderEpochResponse,
-    /// Where the partition of each tag stands.
-    places: Vec<(usize, usize)>,
+    places: Places,
 }
 
 /// Takes the request.
@@ -26,7 +25,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let image = call.context.image();
     let mut answering = Answering {
         response: OffsetForLeaderEpochResponse::default(),
-        places: Vec::new(),
+        places: Places::default(),
     };
     let mut by_core = ByCore::new();
     for (topic_index, asked) in request.topics.iter().enumerate() {
@@ -49,8 +48,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
                         topic_id: topic.id,
                         partition: partition.partition,
                     };
-                    let tag = u32::try_from(answering.places.len()).unwrap_or(u32::MAX);
-                    answering.places.push((topic_index, partition_index));
+                    let tag = answering.places.add(topic_index, partition_index);
                     let what = FindEpochEnd {
                         current_leader_epoch: LeaderEpoch(partition.current_leader_epoch),
                         leader_epoch: LeaderEpoch(partition.leader_epoch),
@@ -88,7 +86,7 @@ fn absorb(answering: &mut Answering, reply: ShardReply) {
         return;
     };
     for Answer { tag, result } in answers {
-        let Some(&(topic, partition)) = answering.places.get(tag as usize) else {
+        let Some((topic, partition)) = answering.places.get(tag) else {
             continue;
         };
         let topics = &mut answering.response.topics;
