@@ -5,6 +5,7 @@
 pub mod base;
 pub mod cli;
 pub mod config;
+pub mod coordinator;
 pub mod kafka;
 pub mod log;
 pub mod metadata;

@@ -57,6 +57,20 @@ pub fn base64_url(bytes: &[u8; 16]) -> String {
         .collect()
 }
 
+/// The usual form of a UUID: hexadecimal digits in five groups.
+#[must_use]
+pub fn hyphenated(bytes: &[u8; 16]) -> String {
+    let digits = format!("{:032x}", u128::from_be_bytes(*bytes));
+    let groups = [
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..16],
+        &digits[16..20],
+        &digits[20..],
+    ];
+    groups.join("-")
+}
+
 /// Reads what [`base64_url`] writes; `None` for anything else.
 #[must_use]
 pub fn parse_base64_url(text: &str) -> Option<[u8; 16]> {
@@ -179,6 +193,13 @@ mod tests {
         ] {
             assert_eq!(parse_base64_url(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn uuids_have_five_groups() {
+        let bytes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255];
+        assert_eq!(hyphenated(&bytes), "00010203-0405-0607-0809-0a0b0c0d0eff");
+        assert_eq!(hyphenated(&[0; 16]), "00000000-0000-0000-0000-000000000000");
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub const RECOVERY_BYTES_PER_CORE: u64 = 256 * 1024 * 1024;
 /// A log with less to recover is not checkpointed: it would cost more than it spares.
 pub const RECOVERY_BYTES_PER_PARTITION_MIN: u64 = 1024 * 1024;
 
+/// Member ids of one group that were given out and have not joined: each ends after its session.
+pub const PENDING_MEMBERS_PER_GROUP_MAX: usize = 10_000;
+
 const _: () = assert!(SMALL_REQUEST_BYTES_MAX < REQUEST_MEMORY_BYTES_PER_CORE / 4);
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);

@@ -1,0 +1,134 @@
+//! From the log to a coordinator, batch by batch.
+//!
+//! A log that Apache Kafka has written may hold offsets that were committed in transactions: they count when their marker says so, and
+//! when nothing newer was committed for the same partition meanwhile (Kafka: `OffsetMetadataManager.replayEndTransactionMarker`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::ids::ProducerId;
+use crate::base::offset::Offset;
+use crate::record::{BatchError, BatchView, Decompressor, EndTxnMarker, RecordView, TxnOutcome};
+
+use super::{Coordinator, Record, RecordError};
+
+/// What a coordinator was not made from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Skipped {
+    /// Records of protocols that are not served.
+    pub unknown: u64,
+    /// Records that cannot be decoded.
+    pub broken: u64,
+    /// Offsets of transactions that nobody has ended.
+    pub undecided: u64,
+}
+
+type Key = (Arc<str>, Arc<str>, i32);
+
+/// A coordinator in the making.
+#[derive(Debug)]
+pub struct Loader {
+    coordinator: Coordinator,
+    /// Offsets of open transactions, each with the offset of its record.
+    pending: BTreeMap<i64, BTreeMap<Key, (Offset, Record)>>,
+    skipped: Skipped,
+}
+
+impl Loader {
+    /// Begins with a coordinator that knows nothing.
+    #[must_use]
+    pub fn new(coordinator: Coordinator) -> Self {
+        Self {
+            coordinator,
+            pending: BTreeMap::new(),
+            skipped: Skipped::default(),
+        }
+    }
+
+    /// Takes the next batch of the log. Records that are not understood are counted and passed over.
+    ///
+    /// # Errors
+    /// The batch itself is damaged; what came before it stands.
+    pub fn load(&mut self, batch: &BatchView<'_>, workspace: &mut Decompressor) -> Result<(), BatchError> {
+        batch.check_crc()?;
+        let header = batch.header();
+        let producer = header.producer_id;
+        for record in batch.records(workspace)? {
+            let record = record?;
+            if header.attributes.is_control() {
+                self.end_transaction(producer, &record);
+            } else {
+                let transaction = header.attributes.is_transactional().then_some(producer);
+                self.take(&record, transaction);
+            }
+        }
+        Ok(())
+    }
+
+    /// The coordinator after the last batch.
+    #[must_use]
+    pub fn finish(mut self) -> (Coordinator, Skipped) {
+        let undecided = self.pending.values().map(BTreeMap::len).sum::<usize>();
+        self.skipped.undecided = u64::try_from(undecided).unwrap_or(u64::MAX);
+        (self.coordinator, self.skipped)
+    }
+
+    fn take(&mut self, view: &RecordView<'_>, transaction: Option<ProducerId>) {
+        let record = match Record::decode(view.key, view.value) {
+            Ok(record) => record,
+            Err(RecordError::UnknownType(_)) => {
+                self.skipped.unknown += 1;
+                return;
+            }
+            Err(RecordError::NoKey | RecordError::Malformed(_)) => {
+                self.skipped.broken += 1;
+                return;
+            }
+        };
+        match (key_of(&record), transaction) {
+            (Some(key), Some(producer)) => {
+                let pending = self.pending.entry(producer.0).or_default();
+                pending.insert(key, (view.offset, record));
+            }
+            (Some(key), None) => self.settle(&key, view.offset, &record),
+            (None, _) => self.coordinator.replay(&record),
+        }
+    }
+
+    fn end_transaction(&mut self, producer: ProducerId, view: &RecordView<'_>) {
+        let Some(marker) = EndTxnMarker::from_record(view) else {
+            return;
+        };
+        let pending = self.pending.remove(&producer.0).unwrap_or_default();
+        match marker.outcome {
+            TxnOutcome::Abort => {}
+            TxnOutcome::Commit => {
+                for (key, (offset, record)) in pending {
+                    self.settle(&key, offset, &record);
+                }
+            }
+        }
+    }
+
+    /// Applies an offset; what other transactions had said of the partition before it does not count any more.
+    fn settle(&mut self, key: &Key, offset: Offset, record: &Record) {
+        for pending in self.pending.values_mut() {
+            if pending.get(key).is_some_and(|(at, _)| *at < offset) {
+                pending.remove(key);
+            }
+        }
+        self.coordinator.replay(record);
+    }
+}
+
+fn key_of(record: &Record) -> Option<Key> {
+    match record {
+        Record::Offset {
+            group,
+            topic,
+            partition,
+            ..
+        } => Some((Arc::clone(group), Arc::clone(topic), *partition)),
+        Record::ClassicGroup { .. } => None,
+    }
+}

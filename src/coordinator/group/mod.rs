@@ -1,0 +1,218 @@
+//! The groups of one partition of `__consumer_offsets`.
+//!
+//! A [`Coordinator`] takes requests ([`Coordinator::handle`]) and passing time ([`Coordinator::on_deadline`]), and gives [`Effects`]:
+//! records to append, and answers that may leave when these records, and all before them, are committed. Its caller appends the records,
+//! hands each to [`Coordinator::replay`], and answers; or says that they could not be appended ([`Coordinator::on_append_failed`]).
+//!
+//! Invariants:
+//! - Each request gets one answer, maybe much later: a join waits for its group, a sync for its leader.
+//! - Nothing that a record says is in force before its replay; replay of a log gives what stood in the coordinator that wrote it.
+//! - Generations of a group only grow while it is here.
+//! - One broken group, or one broken record, changes no other group.
+//!
+//! The protocols of group membership are folders: [`classic`] is the one in which clients assign. Offsets are common to all ([`Offsets`]).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::time::{Monotonic, TimestampMs};
+
+pub mod classic;
+mod config;
+mod effects;
+mod expiry;
+mod handle;
+mod load;
+mod offsets;
+mod place;
+mod record;
+mod timers;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use effects::Effects;
+pub use load::{Loader, Skipped};
+pub use offsets::{Committed, Offsets};
+pub use place::partition_of;
+pub use record::{Record, RecordError};
+pub use timers::{TimerKey, Timers};
+pub use types::{
+    Answer, CommitOffsets, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedOffset, FetchedTopic,
+    GroupError, Heartbeat, Join, JoinRefused, Joined, JoinedMember, Leave, LeavingMember, LeftMember, Listed,
+    OffsetToCommit, OffsetToDelete, Protocol, Request, Sync, Synced, Ticket, Wanted,
+};
+
+/// The topic that keeps groups and offsets (Kafka: `Topic.GROUP_METADATA_TOPIC_NAME`).
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// For deadlines.
+    pub monotonic: Monotonic,
+    /// For what is kept.
+    pub wall: TimestampMs,
+}
+
+/// A group, by the protocol of its members.
+#[derive(Debug)]
+enum Group {
+    Classic(classic::Group),
+}
+
+/// All groups of one partition, and their offsets.
+#[derive(Debug)]
+pub struct Coordinator {
+    config: Config,
+    groups: BTreeMap<Arc<str>, Group>,
+    offsets: Offsets,
+    timers: Timers,
+}
+
+impl Coordinator {
+    /// A coordinator without groups.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            groups: BTreeMap::new(),
+            offsets: Offsets::default(),
+            timers: Timers::default(),
+        }
+    }
+
+    /// The moment at which [`on_deadline`](Self::on_deadline) wants to be called next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.timers.next()
+    }
+
+    /// Groups that are known, dead ones not.
+    #[must_use]
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The committed offsets.
+    #[must_use]
+    pub fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+
+    /// The classic group of this id.
+    #[must_use]
+    pub fn classic(&self, id: &str) -> Option<&classic::Group> {
+        self.groups.get(id).map(|Group::Classic(group)| group)
+    }
+
+    /// The classic groups, by id.
+    pub fn classic_groups(&self) -> impl Iterator<Item = &classic::Group> {
+        self.groups.values().map(|Group::Classic(group)| group)
+    }
+
+    /// Applies one record of the log: live after its append, and at load.
+    pub fn replay(&mut self, record: &Record) {
+        match record {
+            Record::Offset {
+                group,
+                topic,
+                partition,
+                value,
+            } => match value {
+                Some(value) => {
+                    // A consumer that commits without a membership has a group without protocol.
+                    self.groups
+                        .entry(Arc::clone(group))
+                        .or_insert_with(|| Group::Classic(classic::Group::new(Arc::clone(group))));
+                    self.offsets.put(group, topic, *partition, Committed::from_value(value));
+                }
+                None => self.offsets.remove(group, topic, *partition),
+            },
+            Record::ClassicGroup { group, value: None } => {
+                if let Some(Group::Classic(removed)) = self.groups.remove(group) {
+                    removed.cancel_timers(&mut self.timers);
+                }
+            }
+            Record::ClassicGroup {
+                group,
+                value: Some(value),
+            } => match self.groups.get_mut(group) {
+                Some(Group::Classic(live)) if live.is_described_by(value) => live.adopt(value),
+                Some(_) | None => {
+                    let loaded = classic::Group::from_value(Arc::clone(group), value);
+                    self.groups.insert(Arc::clone(group), Group::Classic(loaded));
+                }
+            },
+        }
+    }
+
+    /// Begins to serve after the last record of the log was replayed: members that are not heard of again lose their place.
+    pub fn on_loaded(&mut self, now: Now) -> Effects {
+        let mut effects = Effects::default();
+        for Group::Classic(group) in self.groups.values_mut() {
+            let mut turn = classic::Turn {
+                config: &self.config,
+                now,
+                timers: &mut self.timers,
+                effects: &mut effects,
+            };
+            group.on_loaded(&mut turn);
+        }
+        effects
+    }
+
+    /// Does what time has brought, of at most `steps_max` timers; call again while [`next_deadline`](Self::next_deadline) is due.
+    pub fn on_deadline(&mut self, now: Now, steps_max: usize) -> Effects {
+        let mut effects = Effects::default();
+        for _ in 0..steps_max {
+            let Some(key) = self.timers.pop_due(now.monotonic) else {
+                break;
+            };
+            let Some(Group::Classic(group)) = self.groups.get_mut(key.group()) else {
+                continue;
+            };
+            let mut turn = classic::Turn {
+                config: &self.config,
+                now,
+                timers: &mut self.timers,
+                effects: &mut effects,
+            };
+            group.on_timer(&key, &mut turn);
+        }
+        effects
+    }
+
+    /// The records of `effects` could not be appended: its answers say so, and groups that they were about begin again.
+    pub fn on_append_failed(&mut self, effects: Effects, error: GroupError, now: Now) -> Effects {
+        let (records, mut failed) = effects.into_failed(error);
+        for record in &records {
+            let Record::ClassicGroup { group, value: Some(_) } = record else {
+                continue;
+            };
+            if let Some(Group::Classic(group)) = self.groups.get_mut(group) {
+                let mut turn = classic::Turn {
+                    config: &self.config,
+                    now,
+                    timers: &mut self.timers,
+                    effects: &mut failed,
+                };
+                group.on_append_failed(&mut turn);
+            }
+        }
+        // What an empty group would keep is of little worth: its members are gone, and the next generation is kept again.
+        failed.records.clear();
+        failed
+    }
+
+    /// Takes all that wait, for a coordinator that ends.
+    pub fn take_waiting(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        for Group::Classic(group) in self.groups.values_mut() {
+            group.refuse_waiting(GroupError::NotCoordinator, &mut effects);
+        }
+        effects
+    }
+}

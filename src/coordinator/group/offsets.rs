@@ -1,0 +1,166 @@
+//! Committed offsets, by group, topic and partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use duramen_wire::messages::offset_commit_value::OffsetCommitValue;
+
+use crate::base::ids::{LeaderEpoch, TopicId};
+use crate::base::offset::Offset;
+use crate::base::time::TimestampMs;
+
+use super::types::{FetchedOffset, FetchedTopic, Wanted};
+
+/// One committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+    pub metadata: Box<str>,
+    pub committed_at: TimestampMs,
+    /// When it ends by itself; [`TimestampMs::NONE`] by the broker's retention.
+    pub expires_at: TimestampMs,
+    /// [`TopicId::ZERO`] where it was committed without one.
+    pub topic_id: TopicId,
+}
+
+impl Committed {
+    /// As the log keeps it.
+    #[must_use]
+    pub fn from_value(value: &OffsetCommitValue) -> Self {
+        Self {
+            offset: Offset(value.offset),
+            leader_epoch: LeaderEpoch(value.leader_epoch),
+            metadata: value.metadata.as_str().into(),
+            committed_at: TimestampMs(value.commit_timestamp),
+            expires_at: TimestampMs(value.expire_timestamp),
+            topic_id: TopicId(value.topic_id),
+        }
+    }
+}
+
+type Partitions = BTreeMap<i32, Committed>;
+type Topics = BTreeMap<Arc<str>, Partitions>;
+
+/// All offsets of a coordinator. A group or a topic without offsets is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offsets {
+    groups: BTreeMap<Arc<str>, Topics>,
+}
+
+impl Offsets {
+    pub(super) fn put(&mut self, group: &Arc<str>, topic: &Arc<str>, partition: i32, committed: Committed) {
+        let topics = self.groups.entry(Arc::clone(group)).or_default();
+        match topics.get_mut(topic) {
+            Some(partitions) => {
+                partitions.insert(partition, committed);
+            }
+            None => {
+                topics.insert(Arc::clone(topic), BTreeMap::from([(partition, committed)]));
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, group: &str, topic: &str, partition: i32) {
+        let Some(topics) = self.groups.get_mut(group) else {
+            return;
+        };
+        let Some(partitions) = topics.get_mut(topic) else {
+            return;
+        };
+        partitions.remove(&partition);
+        if partitions.is_empty() {
+            topics.remove(topic);
+        }
+        if topics.is_empty() {
+            self.groups.remove(group);
+        }
+    }
+
+    /// The offset of one partition.
+    #[must_use]
+    pub fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&Committed> {
+        self.groups.get(group)?.get(topic)?.get(&partition)
+    }
+
+    /// The offsets of a group.
+    pub fn of_group(&self, group: &str) -> impl Iterator<Item = (&Arc<str>, i32, &Committed)> {
+        let topics = self.groups.get(group).into_iter().flatten();
+        topics.flat_map(|(topic, partitions)| {
+            partitions
+                .iter()
+                .map(move |(partition, committed)| (topic, *partition, committed))
+        })
+    }
+
+    /// Whether a group has any.
+    #[must_use]
+    pub fn has_any(&self, group: &str) -> bool {
+        self.groups.contains_key(group)
+    }
+
+    /// Offsets of all groups.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let topics = self.groups.values().flat_map(BTreeMap::values);
+        topics.map(BTreeMap::len).sum()
+    }
+
+    /// What a group has committed, of what is wanted or of all.
+    pub(super) fn fetch(&self, group: &str, wanted: Option<&[Wanted]>) -> Vec<FetchedTopic> {
+        let Some(wanted) = wanted else {
+            let topics = self.groups.get(group).into_iter().flatten();
+            return topics.map(|(topic, partitions)| all_of(topic, partitions)).collect();
+        };
+        let answer = |wanted: &Wanted| {
+            let partitions = self.groups.get(group).and_then(|topics| topics.get(&wanted.topic));
+            let fetch = |&partition: &i32| {
+                let committed = partitions.and_then(|partitions| partitions.get(&partition));
+                // An offset of another topic that had the name says nothing about this one.
+                let committed = committed.filter(|committed| is_same(committed.topic_id, wanted.topic_id));
+                committed.map_or_else(|| none_of(partition), |committed| fetched(partition, committed))
+            };
+            FetchedTopic {
+                topic: Arc::clone(&wanted.topic),
+                topic_id: wanted.topic_id,
+                partitions: wanted.partitions.iter().map(fetch).collect(),
+            }
+        };
+        wanted.iter().map(answer).collect()
+    }
+}
+
+/// Whether two ids can be those of one topic: either may be unknown.
+pub(super) fn is_same(a: TopicId, b: TopicId) -> bool {
+    a.is_zero() || b.is_zero() || a == b
+}
+
+fn all_of(topic: &Arc<str>, partitions: &Partitions) -> FetchedTopic {
+    let of_last = partitions.values().map(|committed| committed.topic_id);
+    FetchedTopic {
+        topic: Arc::clone(topic),
+        topic_id: of_last.max().unwrap_or(TopicId::ZERO),
+        partitions: partitions
+            .iter()
+            .map(|(partition, committed)| fetched(*partition, committed))
+            .collect(),
+    }
+}
+
+fn fetched(partition: i32, committed: &Committed) -> FetchedOffset {
+    FetchedOffset {
+        partition,
+        offset: committed.offset,
+        leader_epoch: committed.leader_epoch,
+        metadata: committed.metadata.to_string(),
+    }
+}
+
+fn none_of(partition: i32) -> FetchedOffset {
+    FetchedOffset {
+        partition,
+        offset: Offset(-1),
+        leader_epoch: LeaderEpoch::NONE,
+        metadata: String::new(),
+    }
+}
