@@ -1,8 +1,8 @@
 //! Logs under a simulated disk that loses, tears and reorders what was not synced.
 //!
 //! Each seed is the life of a machine with one to three logs and, mostly, a journal: some rounds of work, each ended by a crash, a failed write, a failed sync, a full disk or a clean stop,
-//! with derived files torn or removed in between, and each begun by a recovery that may itself crash. After every start the log is
-//! held against a shadow of what was written:
+//! with derived files torn or removed in between, or with the directory in the hands of another broker, and each begun by a recovery that may
+//! itself crash. After every start the log is held against a shadow of what was written:
 //!
 //! 1. offsets are dense from the log's start to its end;
 //! 2. no record that was acknowledged is missing;
@@ -27,6 +27,8 @@ mod life;
 mod machine;
 #[path = "sim/model.rs"]
 mod model;
+#[path = "sim/other.rs"]
+mod other;
 #[path = "sim/shadow.rs"]
 mod shadow;
 
@@ -96,8 +98,11 @@ fn every_point_may_be_the_last() {
     }
 }
 
-/// The first of so many seeds that fails.
 /// Asserts that each planted bug fails one of so many seeds.
+#[expect(
+    clippy::print_stdout,
+    reason = "how soon each is found is told to the person who looks"
+)]
 fn find_each<P>(planted: &[(&str, P)], seeds: u64, run: impl Fn(u64, &P)) {
     for (bug, plan) in planted {
         let fails = |seed: &u64| catch_unwind(AssertUnwindSafe(|| run(*seed, plan))).is_err();
@@ -136,6 +141,13 @@ fn planted_bugs_are_found() {
             "the journal is not there after a crash",
             Plan {
                 journal_is_lost: true,
+                ..honest
+            },
+        ),
+        (
+            "the journal is put back over what another broker wrote",
+            Plan {
+                overlooks_others: true,
                 ..honest
             },
         ),

@@ -22,7 +22,7 @@ use duramen::log::{Origin, Settings};
 use duramen::record::{BatchBuilder, BatchView, Record};
 use duramen::rt::fs::{AlignedBuffer, BLOCK_BYTES, DirectFile, File, Open};
 use duramen::rt::{cores, task, time};
-use duramen::storage::{Journal, Log, LogDirectory, NewBatch};
+use duramen::storage::{Claim, Journal, Log, LogDirectory, NewBatch};
 use hdrhistogram::Histogram;
 
 /// Longer times are told as this.
@@ -114,7 +114,8 @@ async fn measure(arguments: &Arguments) -> Result<(), Error> {
 /// All ways for one number of partitions, in turns.
 async fn compare(arguments: &Arguments, partitions: i32) -> Result<(), Error> {
     let path = arguments.directory.join(format!("{partitions}-partitions"));
-    let directory = LogDirectory::open(&path, NodeId(1), None)?;
+    let directory = LogDirectory::open(&path, Claim::of(NodeId(1)))?;
+    directory.begin(LeaderEpoch(1))?;
     let journal = Journal::open(&directory, ShardId(0), arguments.journal_bytes)?;
     let journal = journal.ok_or("the file system has no O_DIRECT: there is no journal to measure")?;
     let with_journal = open_logs(&directory, "journal", partitions, Some(&journal)).await?;

@@ -1,5 +1,6 @@
 //! Claims what a broker needs of the machine, and starts its cores.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -16,7 +17,8 @@ use crate::rt::cores::CoreHandle;
 use crate::rt::mesh::Endpoint;
 use crate::shard::directories::ClosedShard;
 use crate::shard::message::Message;
-use crate::storage::{DirectoryError, LogDirectory};
+use crate::shard::metadata_log::last_controller_epoch;
+use crate::storage::{Claim, DirectoryError, LogDirectory};
 
 use super::core::{self, CoreStart};
 use super::{CoreEvent, ServeError};
@@ -184,11 +186,16 @@ fn open_directories(config: &Config) -> Result<Vec<LogDirectory>, ServeError> {
     for path in &broker.log_directories {
         LogDirectory::check(path.as_ref(), broker.node_id, cluster_id_found.as_deref())?;
     }
+    let controller_epoch = last_controller_epoch(broker.log_directories.iter().map(Path::new));
     let mut opened: Vec<LogDirectory> = Vec::new();
     for path in &broker.log_directories {
         let cluster_id = opened.first().map(|first| first.properties().cluster_id.as_str());
-        let cluster_id = cluster_id.or(cluster_id_found.as_deref());
-        let directory = LogDirectory::open(path.as_ref(), broker.node_id, cluster_id)?;
+        let claim = Claim {
+            node_id: broker.node_id,
+            cluster_id: cluster_id.or(cluster_id_found.as_deref()),
+            controller_epoch,
+        };
+        let directory = LogDirectory::open(path.as_ref(), claim)?;
         directory.health().look_at_room(broker.free_bytes_min);
         opened.push(directory);
     }

@@ -1,10 +1,10 @@
 //! The log directories as one core uses them: where a partition's log is, and its way in and out.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::base::ids::{ShardId, TopicId, TopicPartition};
+use crate::base::ids::{LeaderEpoch, ShardId, TopicId, TopicPartition};
 use crate::base::offset::Offset;
 use crate::log::Settings;
 use crate::rt;
@@ -55,24 +55,22 @@ pub enum Close {
 /// The log directories, shared by all cores; which partition is where is known to the core that owns it.
 pub struct Directories {
     all: Vec<LogDirectory>,
-    /// This core's journal on each of them, where there is one.
-    journals: Vec<Option<Journal>>,
+    core: ShardId,
+    /// Of this core's journal on each of them; 0 is none.
+    journal_bytes: Vec<u64>,
+    /// This core's journal on each of them, where there is one; none before [`open_journals`](Self::open_journals).
+    journals: OnceCell<Vec<Option<Journal>>>,
     /// Partitions with files, by the place of their directory.
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
     removals: Rc<Removals>,
 }
 
 impl Directories {
-    /// Looks at which partitions have files in which directory, and opens the journals of a core, each of so many bytes.
+    /// Looks at which partitions have files in which directory. The journals of the core are to have so many bytes.
     ///
     /// # Errors
-    /// A directory cannot be listed, or a journal's files not be opened.
-    pub fn new(all: Vec<LogDirectory>, core: ShardId, journal_bytes: &[u64]) -> Result<Self, StorageError> {
-        let journals = all
-            .iter()
-            .zip(journal_bytes)
-            .map(|(directory, bytes)| Journal::open(directory, core, *bytes));
-        let journals = journals.collect::<Result<_, _>>()?;
+    /// A directory cannot be listed.
+    pub fn new(all: Vec<LogDirectory>, core: ShardId, journal_bytes: Vec<u64>) -> Result<Self, StorageError> {
         let mut placed = BTreeMap::new();
         for (place, directory) in all.iter().enumerate() {
             for found in directory.partitions()? {
@@ -81,7 +79,9 @@ impl Directories {
         }
         Ok(Self {
             all,
-            journals,
+            core,
+            journal_bytes,
+            journals: OnceCell::new(),
             placed: RefCell::new(placed),
             removals: Rc::default(),
         })
@@ -102,12 +102,39 @@ impl Directories {
         self.placed.borrow().len()
     }
 
-    /// From here on partitions are written: a stop without a word is not clean any more.
+    /// From here on partitions are written, in this leader epoch of the metadata log: a stop without a word is not clean any more.
     ///
     /// # Errors
     /// A directory cannot be written.
-    pub fn begin(&self) -> Result<(), DirectoryError> {
-        self.all.iter().try_for_each(LogDirectory::begin)
+    pub fn begin(&self, controller_epoch: LeaderEpoch) -> Result<(), DirectoryError> {
+        self.all
+            .iter()
+            .try_for_each(|directory| directory.begin(controller_epoch))
+    }
+
+    /// Opens the journals of this core, unless they are. The directories have begun: what a crash left in the files is in the segments, and
+    /// counts no more, for files that do not fit are removed.
+    ///
+    /// # Errors
+    /// A journal's files cannot be opened.
+    pub fn open_journals(&self) -> Result<(), StorageError> {
+        if self.journals.get().is_some() {
+            return Ok(());
+        }
+        let sized = self.all.iter().zip(&self.journal_bytes);
+        let opened = sized.map(|(directory, bytes)| Journal::open(directory, self.core, *bytes));
+        let opened = opened.collect::<Result<_, _>>()?;
+        let is_first = self.journals.set(opened).is_ok();
+        crate::check!(is_first, "journals are opened once");
+        Ok(())
+    }
+
+    /// Has short appends of a log made durable in the journal of its directory, where there is one. Before its first append.
+    pub fn use_journal(&self, log: &Log, topic_id: TopicId) {
+        let journals = self.journals.get().map_or(&[][..], Vec::as_slice);
+        if let Some(Some(journal)) = journals.get(self.place(log.partition())) {
+            log.use_journal(journal.clone(), topic_id);
+        }
     }
 
     /// Whether one of them was left in this way by the process before.
@@ -140,9 +167,7 @@ impl Directories {
         let request = directory.open_request(partition, settings, rt::time::wall());
         let (log, report) = Log::open(directory.health(), request).await?;
         report_recovery(partition, &report);
-        if let Some(Some(journal)) = self.journals.get(place) {
-            log.use_journal(journal.clone(), topic_id);
-        }
+        self.use_journal(&log, topic_id);
         Ok(log)
     }
 

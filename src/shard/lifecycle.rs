@@ -48,6 +48,10 @@ impl Shard {
     }
 
     async fn apply_images(self: Rc<Self>) {
+        // Core 0 has begun the directories before it sent the first image.
+        if let Err(error) = self.directories.open_journals() {
+            tracing::error!(%error, "a journal cannot be used: acks=all waits for a sync of each partition");
+        }
         loop {
             let next = self.images.queue.borrow_mut().pop_front();
             let Some((image, reply_to)) = next else { break };

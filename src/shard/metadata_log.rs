@@ -1,7 +1,7 @@
 //! The log of metadata records, `__cluster_metadata-0`: Kafka's records in Kafka's file format.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duramen_wire::messages::metadata::MetadataRecord;
@@ -14,7 +14,8 @@ use crate::log::read::FirstBatch;
 use crate::log::{Origin, ReadError, ReadRequest};
 use crate::metadata::quorum::{QUORUM_STATE, Quorum, SnapshotId, encode_quorum_state, quorum_epoch};
 use crate::metadata::{
-    LoadError, MetadataImage, abort_transaction, apply_batch, encode_record, encode_snapshot, read_snapshot,
+    LoadError, METADATA_TOPIC, MetadataImage, abort_transaction, apply_batch, encode_record, encode_snapshot,
+    read_snapshot,
 };
 use crate::record::{BatchBuilder, BatchView, Batches, Decompressor, Record};
 use crate::rt;
@@ -28,6 +29,17 @@ const EXPANDED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The first records of a cluster that `kafka-storage format` made and that nobody has started yet.
 const BOOTSTRAP: &str = "bootstrap.checkpoint";
+
+/// The leader epoch of the metadata log that was begun last in these log directories, as their quorum's state tells: each start of a broker
+/// begins one, of ours and of Apache Kafka. `None` where there is no state, or it cannot be read.
+#[must_use]
+pub fn last_controller_epoch<'a>(log_directories: impl IntoIterator<Item = &'a Path>) -> Option<LeaderEpoch> {
+    let states = log_directories.into_iter().filter_map(|directory| {
+        let partition = directory.join(format!("{METADATA_TOPIC}-0"));
+        quorum_epoch(&rt::fs::read(partition.join(QUORUM_STATE)).ok()?)
+    });
+    states.max()
+}
 
 /// Why metadata cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -184,17 +196,29 @@ impl MetadataLog {
         })
     }
 
-    /// Begins to append, in a leader epoch that is new in this log and in the quorum. A log without a record tells who votes, so that
-    /// Apache Kafka can take it over.
+    /// A leader epoch that is new in this log and in the quorum.
     ///
     /// # Errors
-    /// The epoch cannot be noted.
-    pub async fn begin(&self, image: &mut MetadataImage, voter: Voter) -> Result<(), MetadataLogError> {
-        let node = NodeId(voter.voter_id);
+    /// The state of the quorum cannot be read.
+    pub fn next_epoch(&self) -> Result<LeaderEpoch, MetadataLogError> {
         let last = self.log.with_state(|state| state.epochs().latest());
         let voted = self.log.read_beside(QUORUM_STATE)?.and_then(|text| quorum_epoch(&text));
         let last = last.into_iter().chain(voted).max().unwrap_or(LeaderEpoch(0));
-        let epoch = LeaderEpoch(last.0.saturating_add(1));
+        Ok(LeaderEpoch(last.0.saturating_add(1)))
+    }
+
+    /// Begins to append, in the [`next_epoch`](Self::next_epoch). A log without a record tells who votes, so that Apache Kafka can take it
+    /// over.
+    ///
+    /// # Errors
+    /// The epoch cannot be noted.
+    pub async fn begin(
+        &self,
+        epoch: LeaderEpoch,
+        image: &mut MetadataImage,
+        voter: Voter,
+    ) -> Result<(), MetadataLogError> {
+        let node = NodeId(voter.voter_id);
         if self.log.log_end_offset() == Offset::ZERO && self.snapshots()?.is_empty() {
             let quorum = Quorum {
                 kraft_version: Quorum::KRAFT_VERSION_MAX,

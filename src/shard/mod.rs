@@ -33,7 +33,7 @@ mod execute;
 mod lifecycle;
 mod lookup;
 pub mod message;
-mod metadata_log;
+pub mod metadata_log;
 mod metadata_snapshot;
 pub mod placement;
 pub mod producer_ids;

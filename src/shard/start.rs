@@ -104,7 +104,7 @@ impl Shard {
             unopened: RefCell::new(HashSet::new()),
             purgatory: RefCell::new(Purgatory::default()),
             image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
-            directories: Directories::new(directories, id, &journal_bytes)?,
+            directories: Directories::new(directories, id, journal_bytes)?,
             workspace: Rc::default(),
             connections: Cell::new(0),
             producer_ids: RefCell::new(ProducerIds::default()),
@@ -134,9 +134,12 @@ impl Shard {
         let mut image = metadata_log.load(&self.image().cluster_id)?;
         let was_interrupted = metadata_log.end_transaction_of(&mut image)?;
         self.check(&image, metadata_log.log().path())?;
-        self.directories.begin()?;
+        let epoch = metadata_log.next_epoch()?;
+        self.directories.begin(epoch)?;
+        self.directories.open_journals()?;
+        self.directories.use_journal(metadata_log.log(), TopicId::METADATA);
         let is_new = image.metadata_version() == 0;
-        metadata_log.begin(&mut image, self.voter()).await?;
+        metadata_log.begin(epoch, &mut image, self.voter()).await?;
         if was_interrupted {
             image.end_offset = metadata_log.append(&[abort_transaction()], rt::time::wall()).await?;
         }

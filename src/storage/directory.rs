@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
@@ -10,10 +10,10 @@ use super::checkpoint::{
     begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file, replace_file_now,
 };
 use super::error::{Health, StorageError};
-use super::identity::identify;
-use super::journal::{self, JournalError, JournalFiles, Overlay};
+use super::identity::{Claim, identify};
+use super::journal::{self, JournalError, JournalFiles};
 use super::open::{OpenRequest, Shutdown};
-use crate::base::ids::{NodeId, ShardId, TopicId, TopicPartition};
+use crate::base::ids::{LeaderEpoch, ShardId, TopicId, TopicPartition};
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
 use crate::log::Settings;
@@ -60,6 +60,8 @@ struct Inner {
     shutdown: Shutdown,
     /// Epochs of the journals that are there, by core.
     journal_epochs: BTreeMap<u32, u64>,
+    /// In which journals are written from this start on.
+    controller_epoch: OnceLock<LeaderEpoch>,
     can_write_direct: bool,
     journal: JournalFiles,
     recovery_points: BTreeMap<TopicPartition, Offset>,
@@ -77,12 +79,12 @@ pub struct Found {
 }
 
 impl LogDirectory {
-    /// Locks a log directory, made when missing, and learns whose it is and how it was left. One without an identity gets `cluster_id`,
-    /// or a fresh one. The mark of a clean stop stays until [`begin`](Self::begin).
+    /// Locks a log directory, made when missing, and learns whose it is and how it was left. One without an identity gets that of the claim.
+    /// The mark of a clean stop stays until [`begin`](Self::begin).
     ///
     /// # Errors
     /// As named by [`DirectoryError`].
-    pub fn open(path: &Path, node_id: NodeId, cluster_id: Option<&str>) -> Result<Self, DirectoryError> {
+    pub fn open(path: &Path, claim: Claim<'_>) -> Result<Self, DirectoryError> {
         let unusable = |source| DirectoryError::Unusable {
             path: path.to_owned(),
             source,
@@ -95,12 +97,12 @@ impl LogDirectory {
                 unusable(source)
             }
         })?;
-        let properties = identify(path, node_id, cluster_id)?;
-        let journal = JournalFiles::find(path, properties.directory_id)?;
+        let properties = identify(path, claim.node_id, claim.cluster_id)?;
         let recovery_points = read_offsets(&path.join(RECOVERY_POINTS));
         let shutdown = last_shutdown(path).map_err(unusable)?;
+        let journal = JournalFiles::find(path, properties.directory_id, shutdown)?;
         if shutdown == Shutdown::Unclean {
-            replay(path, &journal, &recovery_points)?;
+            journal.replay(&recovery_points, claim.controller_epoch)?;
         }
         Ok(Self {
             inner: Arc::new(Inner {
@@ -108,6 +110,7 @@ impl LogDirectory {
                 properties,
                 shutdown,
                 journal_epochs: journal.fresh_epochs(),
+                controller_epoch: OnceLock::new(),
                 journal,
                 can_write_direct: journal::can_write_direct(path),
                 recovery_points,
@@ -152,6 +155,11 @@ impl LogDirectory {
         known.copied().unwrap_or_else(random::u64)
     }
 
+    /// In which its journals are written; before [`begin`](Self::begin), the first there is.
+    pub(super) fn controller_epoch(&self) -> LeaderEpoch {
+        self.inner.controller_epoch.get().copied().unwrap_or(LeaderEpoch(0))
+    }
+
     /// Removes the journal files of cores from `cores` on, which nobody fills any more.
     ///
     /// # Errors
@@ -160,18 +168,23 @@ impl LogDirectory {
         journal::remove_of_cores_from(&self.inner.path, cores)
     }
 
-    /// From here on partitions may be written: the mark of a clean stop goes, for good, until another clean stop makes one, and what the
-    /// journals hold counts no more.
+    /// From here on partitions may be written: what the journals hold counts no more, and the mark of a clean stop goes, for good, until
+    /// another clean stop makes one. In this order, or a crash between the two would put back what a clean stop has left behind.
+    ///
+    /// `controller_epoch` is the leader epoch that the metadata log begins right after.
     ///
     /// # Errors
     /// As named by [`DirectoryError`].
-    pub fn begin(&self) -> Result<(), DirectoryError> {
+    pub fn begin(&self, controller_epoch: LeaderEpoch) -> Result<(), DirectoryError> {
+        let epochs = &self.inner.journal_epochs;
+        self.inner.journal.begin_epochs(epochs, controller_epoch)?;
+        let is_first = self.inner.controller_epoch.set(controller_epoch).is_ok();
+        crate::check!(is_first, "a log directory begins once");
         if self.inner.shutdown == Shutdown::Clean {
             let mark = self.inner.path.join(CLEAN_SHUTDOWN);
             let taken = fs::remove_file(&mark).and_then(|()| fs::sync_directory(&self.inner.path));
             taken.map_err(|source| DirectoryError::Unusable { path: mark, source })?;
         }
-        self.inner.journal.begin_epochs(&self.inner.journal_epochs)?;
         Ok(())
     }
 
@@ -400,40 +413,7 @@ impl LogDirectory {
     }
 }
 
-/// Puts back what a crash left in the journals, before anybody looks into a log.
-fn replay(
-    path: &Path,
-    journal: &JournalFiles,
-    recovery_points: &BTreeMap<TopicPartition, Offset>,
-) -> Result<(), DirectoryError> {
-    let found = partitions_in(path).map_err(|error| DirectoryError::Unusable {
-        path: path.to_owned(),
-        source: std::io::Error::other(error),
-    })?;
-    let (mut paths, mut points) = (BTreeMap::new(), BTreeMap::new());
-    for Found { partition, topic_id } in found {
-        let partition_path = path.join(partition.to_string());
-        if let Some(point) = recovery_points.get(&partition) {
-            points.insert(partition_path.clone(), *point);
-        }
-        if let Some(topic_id) = topic_id {
-            paths.insert((topic_id, partition.partition), partition_path);
-        }
-    }
-    let overlay = journal.replay(&paths, |path| points.get(path).copied().unwrap_or_default())?;
-    if overlay != Overlay::default() {
-        tracing::info!(
-            directory = %path.display(),
-            entries = overlay.entries,
-            bytes = overlay.bytes,
-            void = overlay.void,
-            "the journal was put back into the segments"
-        );
-    }
-    Ok(())
-}
-
-fn partitions_in(path: &Path) -> Result<Vec<Found>, StorageError> {
+pub(super) fn partitions_in(path: &Path) -> Result<Vec<Found>, StorageError> {
     let names = directory_names(path)?;
     let partitions = names.iter().filter_map(|name| parse_directory_name(name));
     Ok(partitions

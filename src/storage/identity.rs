@@ -4,10 +4,32 @@ use std::path::Path;
 
 use super::checkpoint::replace_file_now;
 use super::directory::{DirectoryError, LogDirectory};
-use crate::base::ids::{NodeId, base64_url};
+use crate::base::ids::{LeaderEpoch, NodeId, base64_url};
 use crate::log::names::META_PROPERTIES;
 use crate::log::properties::MetaProperties;
 use crate::rt::{fs, random};
+
+/// Who opens a log directory, and what is known of those before.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    pub node_id: NodeId,
+    /// Of its cluster; any, or a fresh one, where that is not known.
+    pub cluster_id: Option<&'a str>,
+    /// The latest leader epoch of the metadata log; `None` where that is not there.
+    pub controller_epoch: Option<LeaderEpoch>,
+}
+
+impl Claim<'_> {
+    /// Of a node that knows nothing else.
+    #[must_use]
+    pub fn of(node_id: NodeId) -> Self {
+        Self {
+            node_id,
+            cluster_id: None,
+            controller_epoch: None,
+        }
+    }
+}
 
 impl LogDirectory {
     /// Whose log directory a path is; `None` when it does not say, being new.

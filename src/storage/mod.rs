@@ -47,6 +47,7 @@ pub use cleaner::{Cleaner, CleanerSettings, Compacted, CompactionWork};
 pub use cold::ColdRange;
 pub use directory::{DirectoryError, Found, LogDirectory};
 pub use error::{Health, StorageError};
+pub use identity::Claim;
 pub use journal::{JOURNALED_BYTES_MAX, Journal, JournalError, is_journal_file};
 pub use log::Log;
 pub use open::{Cut, OpenRequest, Report, Shutdown};

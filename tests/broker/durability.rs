@@ -10,7 +10,8 @@ use duramen_wire::messages::ProduceRequest;
 use crate::client::Client;
 use crate::codes::NONE;
 use crate::fixture::{PRODUCE, Topic, batch, create_topic_with, end_offset, produce_request};
-use crate::harness::{Broker, poll};
+use crate::harness::Broker;
+use crate::journal::is_there;
 
 /// What it is, acks, settings of the topic, and whether the record comes back.
 type Row = (&'static str, i16, &'static [(&'static str, &'static str)], bool);
@@ -46,7 +47,7 @@ fn what_is_on_the_disk_comes_back() {
         .map(|(_, _, configs, _)| create_topic_with(&mut client, "durable", 1, configs))
         .collect();
     let data = broker.data();
-    if !poll_journal(&data) {
+    if !is_there(&data) {
         eprintln!("skipped: no journal on this file system");
         return;
     }
@@ -69,18 +70,4 @@ fn what_is_on_the_disk_comes_back() {
     for ((what, _, _, is_kept), topic) in table.iter().zip(&topics) {
         assert_eq!(end_offset(&mut client, topic, 0), i64::from(*is_kept), "{what}");
     }
-}
-
-/// Waits for the first file of the journal; false where there is none to come.
-fn poll_journal(data: &std::path::Path) -> bool {
-    let probe = data.join("probe");
-    let can = std::process::Command::new("dd")
-        .args(["if=/dev/zero", "bs=4096", "count=1", "oflag=direct", "status=none"])
-        .arg(format!("of={}", probe.display()))
-        .status()
-        .is_ok_and(|status| status.success());
-    drop(std::fs::remove_file(probe));
-    can && poll("the journal's first file", Duration::from_secs(10), || {
-        data.join("duramen-journal-000-00").exists().then_some(true)
-    })
 }

@@ -159,6 +159,11 @@ impl Broker {
         (output, status.code())
     }
 
+    /// Gives the next starts other settings.
+    pub fn set(&mut self, settings: &[&str]) {
+        self.own().settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+    }
+
     /// Starts the stopped broker on its directory.
     pub fn start_again(&mut self, cores: u16) {
         let own = self.own();

@@ -37,6 +37,7 @@ mod fetch_wait;
 mod flood;
 mod full_disk;
 mod idempotence;
+mod journal;
 mod large_batches;
 mod list_offsets;
 mod metadata;

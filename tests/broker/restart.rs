@@ -14,13 +14,13 @@ use crate::fixture::{
 use crate::harness::{Broker, poll};
 
 /// Topics with what was acknowledged in each of their partitions.
-struct Expected {
+pub struct Expected {
     cluster_id: Option<String>,
     topics: Vec<(Topic, Vec<Vec<u8>>)>,
 }
 
 impl Expected {
-    fn new(client: &mut Client) -> Self {
+    pub fn new(client: &mut Client) -> Self {
         let mut topics = Vec::new();
         for partitions in [1, 3, 8] {
             let count = usize::try_from(partitions).unwrap();
@@ -33,7 +33,7 @@ impl Expected {
     }
 
     /// Appends `rounds` batches to each partition.
-    fn append(&mut self, client: &mut Client, rounds: usize) {
+    pub fn append(&mut self, client: &mut Client, rounds: usize) {
         for round in 0..rounds {
             for (topic, partitions) in &mut self.topics {
                 for (partition, log) in (0..).zip(partitions) {
@@ -47,7 +47,7 @@ impl Expected {
         }
     }
 
-    fn assert_kept(&self, client: &mut Client, when: &str) {
+    pub fn assert_kept(&self, client: &mut Client, when: &str) {
         assert_eq!(cluster_id(client), self.cluster_id, "{when}");
         for (topic, partitions) in &self.topics {
             let described = describe(client, &topic.name);

@@ -25,7 +25,7 @@ use duramen::rt::local::Event;
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
 use duramen::storage::{
-    Cleaner, CleanerSettings, CompactionWork, Journal, Log, LogDirectory, NewBatch, Shutdown, StorageError,
+    Claim, Cleaner, CleanerSettings, CompactionWork, Journal, Log, LogDirectory, NewBatch, Shutdown, StorageError,
 };
 
 use crate::compacted::{PRODUCERS, Shadow, Written, assert_one_record_a_key, look_up};
@@ -127,10 +127,10 @@ fn partition() -> TopicPartition {
 }
 
 async fn live_round(life: Rc<Life>) {
-    let Ok(directory) = LogDirectory::open(Path::new(DATA), NodeId(1), None) else {
+    let Ok(directory) = LogDirectory::open(Path::new(DATA), Claim::of(NodeId(1))) else {
         return;
     };
-    if directory.begin().is_err() || directory.create_partition(&partition(), TOPIC).await.is_err() {
+    if directory.begin(LeaderEpoch(1)).is_err() || directory.create_partition(&partition(), TOPIC).await.is_err() {
         return;
     }
     let was_clean = directory.shutdown() == Shutdown::Clean;

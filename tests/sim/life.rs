@@ -1,21 +1,25 @@
 //! The life of one log: its work in each round, and what happens to its files in between.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use duramen::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
+use duramen::log::names::PARTITION_METADATA;
+use duramen::log::properties::decode_partition_metadata;
 use duramen::log::read::FirstBatch;
 use duramen::log::{Origin, ReadRequest, Retention, Settings};
 use duramen::record::build::ProducerStamp;
 use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
-use duramen::rt::sim::{Random, Simulation};
+use duramen::rt::sim::{Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
 use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown, StorageError};
 
+use crate::other;
 use crate::shadow::{Shadow, look_up, view};
 
 /// One log, under one name, and everything that is drawn for it.
@@ -108,6 +112,18 @@ impl Life {
         works.begin(async move { checkpoint(&life, &log).await });
     }
 
+    /// Another broker has the log between two rounds: what it leaves is what was written.
+    pub fn hand_over(&self, image: &mut Image, data: &Path) {
+        let directory = data.join(self.partition.to_string());
+        let identity = image.files.get(&directory.join(PARTITION_METADATA));
+        let found = identity.and_then(|text| decode_partition_metadata(text).ok());
+        if found != Some(self.topic_id.get()) {
+            return;
+        }
+        let left = other::take(image, &directory, &mut self.random.borrow_mut());
+        self.shadow.borrow_mut().hand_over(left);
+    }
+
     /// Deletes the topic, now and then, and gives its name to another; says whether the log is still there.
     pub async fn survives(&self, directory: &LogDirectory, log: &Log) -> bool {
         if !self.percent(12) {
@@ -159,6 +175,8 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
     for _ in 0..life.draw(12) {
         let batches: Vec<Vec<u8>> = (0..=life.draw(3)).map(|_| life.next_batch(producer)).collect();
         let epoch = LeaderEpoch(i32::try_from(life.shadow.borrow().end() / 40).expect("small"));
+        let latest = log.with_state(|state| state.epochs().latest());
+        let epoch = epoch.max(latest.unwrap_or(epoch));
         let Some(next) = append(life, log, &batches, epoch) else {
             return;
         };

@@ -4,11 +4,16 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use duramen::base::ids::{NodeId, ShardId};
+use duramen::base::ids::{LeaderEpoch, NodeId, ShardId};
+use duramen::base::offset::FilePosition;
+use duramen::metadata::quorum::encode_quorum_state;
+use duramen::rt::fs::{self, File, Open};
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
-use duramen::storage::{Journal, Log, LogDirectory, Shutdown, is_journal_file};
+use duramen::shard::metadata_log::last_controller_epoch;
+use duramen::storage::{Claim, Journal, Log, LogDirectory, Shutdown, is_journal_file};
 
 use crate::life::{Life, Works};
+use crate::other;
 
 const ROUNDS: u64 = 4;
 const DATA: &str = "/data";
@@ -25,6 +30,8 @@ pub struct Plan {
     pub name_syncs_lie: bool,
     /// The journal's files are gone after each round.
     pub journal_is_lost: bool,
+    /// What the journal has is put back also when another broker had the directory since.
+    pub overlooks_others: bool,
     /// The one fault of the life; without it, faults are drawn.
     pub fault: Option<Fault>,
 }
@@ -91,6 +98,9 @@ pub fn live(seed: u64, plan: &Plan) -> Trace {
             operations = outcome.operations;
         }
         image = outcome.image;
+        if plan.fault.is_none() && machine.random.borrow_mut().percent(10) {
+            machine.hand_over(&mut image);
+        }
         machine.hurt(&mut image);
     }
     // At last, without faults: everything is there.
@@ -104,7 +114,12 @@ pub fn live(seed: u64, plan: &Plan) -> Trace {
 
 /// Opens the logs, works until the work is done or nothing works any more, and stops.
 async fn live_round(machine: Rc<Machine>) {
-    let Ok(directory) = LogDirectory::open(Path::new(DATA), NodeId(1), None) else {
+    let last_epoch = last_controller_epoch([Path::new(DATA)]);
+    let claim = Claim {
+        controller_epoch: last_epoch.filter(|_| !machine.plan.overlooks_others),
+        ..Claim::of(NodeId(1))
+    };
+    let Ok(directory) = LogDirectory::open(Path::new(DATA), claim) else {
         return;
     };
     directory.health().look_at_room(0);
@@ -112,7 +127,8 @@ async fn live_round(machine: Rc<Machine>) {
         directory.shutdown() == Shutdown::Unclean || machine.may_be_marked.get(),
         "the mark of a clean stop has a clean stop before it"
     );
-    if directory.begin().is_err() {
+    let epoch = LeaderEpoch(last_epoch.map_or(1, |last| last.0 + 1));
+    if directory.begin(epoch).is_err() || note_epoch(epoch).await.is_err() {
         return;
     }
     let Ok(journal) = Journal::open(&directory, ShardId(0), machine.journal_bytes) else {
@@ -146,7 +162,32 @@ async fn live_round(machine: Rc<Machine>) {
     machine.stop(&directory, &kept).await;
 }
 
+/// Notes the leader epoch of the metadata log, as the broker does right after the log directories have begun.
+async fn note_epoch(epoch: LeaderEpoch) -> std::io::Result<()> {
+    let path = Path::new(other::QUORUM_STATE);
+    let directory = path.parent().expect("it is in a directory");
+    fs::create_directory_all(directory)?;
+    fs::sync_directory(DATA)?;
+    let new = path.with_extension("tmp");
+    let file = File::open(&new, Open::Create)?;
+    file.truncate(0)?;
+    let state = encode_quorum_state(NodeId(1), epoch);
+    file.write_at(FilePosition::ZERO, &[state.as_bytes()])?;
+    file.sync_data().await?;
+    fs::rename(&new, path)?;
+    fs::sync_directory(directory)
+}
+
 impl Machine {
+    /// Another broker has the directory until the next round.
+    fn hand_over(&self, image: &mut Image) {
+        other::begin(image);
+        self.may_be_marked.set(false);
+        for life in &self.lives {
+            life.hand_over(image, Path::new(DATA));
+        }
+    }
+
     fn draw(&self, bound: u64) -> u64 {
         self.random.borrow_mut().below(bound)
     }

@@ -42,6 +42,16 @@ impl Shadow {
         last.map_or(self.opened_end, |(_, bytes)| next_offset(bytes))
     }
 
+    /// Another broker had the log, and these batches are all that is in it.
+    pub fn hand_over(&mut self, left: BTreeMap<i64, Vec<u8>>) {
+        let end = left
+            .last_key_value()
+            .map_or(self.deleted, |(_, bytes)| next_offset(bytes));
+        self.written = left;
+        self.refused.clear();
+        self.acknowledged = end;
+    }
+
     /// What was written from `end` on is refused.
     pub fn refuse_from(&mut self, end: i64) {
         self.refused.extend(self.written.split_off(&end));

@@ -12,7 +12,8 @@ use crate::log::Settings;
 use crate::log::checkpoint::decode_offsets;
 use crate::log::names::{CLEAN_SHUTDOWN, FileKind, RECOVERY_POINTS, parse_directory_name, parse_file_name};
 use crate::rt::{self, fs};
-use crate::storage::{DirectoryError, Log, LogDirectory, Report, StorageError};
+use crate::shard::metadata_log::last_controller_epoch;
+use crate::storage::{Claim, DirectoryError, Log, LogDirectory, Report, StorageError};
 
 /// Why nothing can be recovered.
 #[derive(Debug, Error)]
@@ -45,7 +46,11 @@ pub fn recover(target: &Target) -> Result<Vec<Outcome>, RecoverError> {
     let Some(identity) = LogDirectory::identity(&data)? else {
         return Err(RecoverError::NoIdentity(data));
     };
-    let directory = LogDirectory::open(&data, identity.node_id, None)?;
+    let claim = Claim {
+        controller_epoch: last_controller_epoch([data.as_path()]),
+        ..Claim::of(identity.node_id)
+    };
+    let directory = LogDirectory::open(&data, claim)?;
     let plan = rt::cores::plan(1, None).map_err(RecoverError::Core)?;
     let work = (directory, partitions, matches!(target, Target::Data { .. }));
     let handles = rt::cores::run(&plan, move |_| {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! file     block 0: header; from block 1 on: groups, each padded to whole blocks
-//! header   "DURAMENJ" version:4 crc:4 | directory id:16 core:4 slot:4 file bytes:8 epoch:8       crc covers what follows it
+//! header   "DURAMENJ" version:4 crc:4 | directory id:16 core:4 slot:4 file bytes:8 epoch:8 controller epoch:4 zero:4
+//!                                                                                              crc covers what follows it
 //! group    "DJG1" crc:4 | length:4 entries:4 epoch:8 sequence:8 tail:8 zero:24 | entries         crc covers what follows it, to length
 //! entry    topic id:16 partition:4 bytes:4 segment:8 position:8 base offset:8 next offset:8 zero:8 | bytes, padded to 8
 //! ```
@@ -10,7 +11,7 @@
 use thiserror::Error;
 
 use crate::base::crc32c::crc32c;
-use crate::base::ids::TopicId;
+use crate::base::ids::{LeaderEpoch, TopicId};
 use crate::base::offset::{FilePosition, Offset};
 
 /// The unit of the journal's files: what every device writes whole and aligned.
@@ -20,10 +21,10 @@ pub const GROUP_HEADER_BYTES: usize = 64;
 /// Bytes before the batches of an entry.
 pub const ENTRY_HEADER_BYTES: usize = 64;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FILE_MAGIC: &[u8; 8] = b"DURAMENJ";
 const GROUP_MAGIC: &[u8; 4] = b"DJG1";
-const HEADER_BYTES: usize = 56;
+const HEADER_BYTES: usize = 64;
 const ENTRY_ALIGNMENT: usize = 8;
 
 /// Whose file this is.
@@ -37,6 +38,9 @@ pub struct FileHeader {
     pub file_bytes: u64,
     /// In the file of slot 0: groups of other epochs are void.
     pub epoch: u64,
+    /// In the file of slot 0: the leader epoch of the metadata log in which the groups are written. Whoever opens a log directory begins
+    /// one, so a higher one tells that another broker had the directory since.
+    pub controller_epoch: LeaderEpoch,
 }
 
 /// Why a file is not taken for one of the journal.
@@ -60,6 +64,7 @@ impl FileHeader {
         put(&mut block, 36, &self.slot.to_le_bytes());
         put(&mut block, 40, &self.file_bytes.to_le_bytes());
         put(&mut block, 48, &self.epoch.to_le_bytes());
+        put(&mut block, 56, &self.controller_epoch.0.to_le_bytes());
         let crc = crc32c(&block[16..HEADER_BYTES]);
         put(&mut block, 12, &crc.to_le_bytes());
         block
@@ -85,6 +90,7 @@ impl FileHeader {
             slot: u32_at(header, 36),
             file_bytes: u64_at(header, 40),
             epoch: u64_at(header, 48),
+            controller_epoch: LeaderEpoch(i32::from_le_bytes(array_at(header, 56))),
         })
     }
 }
@@ -324,12 +330,13 @@ pub(super) mod tests {
             slot: 5,
             file_bytes: 1 << 24,
             epoch: 77,
+            controller_epoch: LeaderEpoch(9),
         };
         let block = header.encode();
         assert_eq!(FileHeader::decode(&block), Ok(header));
         let mut newer = block;
-        newer[8] = 2;
-        assert_eq!(FileHeader::decode(&newer), Err(BadHeader::Version(2)));
+        newer[8] = 3;
+        assert_eq!(FileHeader::decode(&newer), Err(BadHeader::Version(3)));
         for bit in (0..8 * 8).chain(12 * 8..HEADER_BYTES * 8) {
             let mut hurt = block;
             hurt[bit / 8] ^= 1 << (bit % 8);

@@ -82,8 +82,9 @@ pub(in crate::storage) fn remove_of_cores_from(directory: &Path, cores: u16) -> 
 }
 
 impl Journal {
-    /// The journal of a core, of `bytes` in all: files that are there are filled again, others are made when they are needed. `None` for a
-    /// directory whose file system cannot write past the page cache, and for less than a file.
+    /// The journal of a core, of `bytes` in all, on a directory that has begun: files that are there and fit are filled again, those that do not
+    /// fit are removed, others are made when they are needed. `None` for a directory whose file system cannot write past the page cache,
+    /// and for less than a file.
     ///
     /// # Errors
     /// [`StorageError`] as the disk says.
@@ -103,6 +104,7 @@ impl Journal {
                 directory_id,
                 core,
                 epoch,
+                controller_epoch: directory.controller_epoch(),
                 file_bytes,
                 health: directory.health().clone(),
                 ring: RefCell::new(Ring::new(file_bytes, FILES_MAX, 0)),
@@ -149,11 +151,15 @@ impl Journal {
         read.map_err(StorageError::failed("read", &path))?;
         let length = file.len().map_err(StorageError::failed("read", &path))?;
         let header = FileHeader::decode(&block).ok();
-        // The epoch counts in the first file alone, and there it is this one.
+        // The epoch counts in the first file alone.
         let wanted = self.header(slot);
         let is_ours = header.is_some_and(|header| {
-            let epoch = wanted.epoch;
-            FileHeader { epoch, ..header } == wanted
+            let epoch = if slot == 0 { header.epoch } else { wanted.epoch };
+            FileHeader {
+                epoch,
+                controller_epoch: wanted.controller_epoch,
+                ..header
+            } == wanted
         });
         Ok(is_ours && length == self.inner.file_bytes)
     }
@@ -165,6 +171,7 @@ impl Journal {
             slot: u32::try_from(slot).unwrap_or(u32::MAX),
             file_bytes: self.inner.file_bytes,
             epoch: self.inner.epoch,
+            controller_epoch: self.inner.controller_epoch,
         }
     }
 

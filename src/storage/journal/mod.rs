@@ -18,7 +18,7 @@ use std::rc::{Rc, Weak};
 use super::durability::Unsynced;
 use super::error::Health;
 use super::log::{Inner as LogInner, Log};
-use crate::base::ids::ShardId;
+use crate::base::ids::{LeaderEpoch, ShardId};
 use crate::log::journal::format::{BLOCK_BYTES, GROUP_HEADER_BYTES, entry_bytes};
 use crate::log::journal::ring::Ring;
 use crate::rt::fs::{AlignedBuffer, DirectFile};
@@ -26,7 +26,7 @@ use crate::rt::task;
 
 pub use files::{JournalError, is_journal_file};
 pub(super) use files::{can_write_direct, remove_of_cores_from};
-pub(super) use replay::{JournalFiles, Overlay};
+pub(super) use replay::JournalFiles;
 
 /// Files of one journal: one is filled while others are freed.
 pub(super) const FILES_MAX: usize = 8;
@@ -51,6 +51,7 @@ struct Inner {
     directory_id: [u8; 16],
     core: ShardId,
     epoch: u64,
+    controller_epoch: LeaderEpoch,
     file_bytes: u64,
     health: Health,
     ring: RefCell<Ring>,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::files::{JournalError, file_name, parse_file_name};
-use crate::base::ids::TopicId;
+use crate::base::ids::{LeaderEpoch, TopicId, TopicPartition};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::journal::format::{Entry, FileHeader, Place};
 use crate::log::journal::survey::Survey;
@@ -15,6 +15,8 @@ use crate::log::names::{self, FileKind};
 use crate::rt::fs::{self, File, Open};
 use crate::rt::random;
 use crate::storage::checkpoint::own_recovery_point;
+use crate::storage::directory::{DirectoryError, Found, partitions_in};
+use crate::storage::open::Shutdown;
 
 /// Segments that are synced one by one; of more, the whole file system is.
 const SYNCED_SINGLY_MAX: usize = 16;
@@ -25,58 +27,119 @@ pub(in crate::storage) struct JournalFiles {
     directory: PathBuf,
     /// Headers by core and slot.
     headers: BTreeMap<u32, BTreeMap<u32, FileHeader>>,
+    /// Files that nobody can read, and that a clean stop needs not.
+    useless: Vec<PathBuf>,
 }
 
 /// What was put back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Overlay {
-    pub entries: usize,
-    pub bytes: u64,
+struct Overlay {
+    entries: usize,
+    bytes: u64,
     /// Entries of partitions that are not there any more, or that the log has left behind.
-    pub void: usize,
+    void: usize,
+    /// Entries that are not looked at, because another broker had the directory since.
+    left: usize,
 }
 
 impl JournalFiles {
     /// Looks at the headers; changes nothing.
     ///
     /// # Errors
-    /// [`JournalError::Refused`] for files of another version or another directory, and for damaged ones.
-    pub(in crate::storage) fn find(directory: &Path, directory_id: Option<[u8; 16]>) -> Result<Self, JournalError> {
+    /// [`JournalError::Refused`] for files of another directory; after a crash also for damaged ones and those of another version.
+    pub(in crate::storage) fn find(
+        directory: &Path,
+        directory_id: Option<[u8; 16]>,
+        shutdown: Shutdown,
+    ) -> Result<Self, JournalError> {
         let entries = fs::list(directory).map_err(JournalError::failed("listed", directory))?;
-        let mut headers: BTreeMap<u32, BTreeMap<u32, FileHeader>> = BTreeMap::new();
+        let mut found = Self {
+            directory: directory.to_owned(),
+            headers: BTreeMap::new(),
+            useless: Vec::new(),
+        };
         for entry in entries {
             let Some((core, slot)) = entry.name.to_str().and_then(parse_file_name) else {
                 continue;
             };
             let path = directory.join(&entry.name);
-            let refused = |reason: String| JournalError::Refused {
-                path: path.clone(),
-                reason,
+            let block = read_header(&path).map_err(JournalError::failed("read", &path))?;
+            let reason = match FileHeader::decode(&block) {
+                Ok(header) if Some(header.directory_id) != directory_id => {
+                    let reason = "it belongs to another log directory".to_owned();
+                    return Err(JournalError::Refused { path, reason });
+                }
+                Ok(header) if (header.core, header.slot) == (core, slot) => {
+                    found.headers.entry(core).or_default().insert(slot, header);
+                    continue;
+                }
+                Ok(_) => "it has the name of another".to_owned(),
+                Err(bad) => bad.to_string(),
             };
-            let header = read_header(&path).map_err(JournalError::failed("read", &path))?;
-            let header = FileHeader::decode(&header).map_err(|bad| refused(bad.to_string()))?;
-            if Some(header.directory_id) != directory_id {
-                return Err(refused("it belongs to another log directory".to_owned()));
+            match shutdown {
+                Shutdown::Unclean => return Err(JournalError::Refused { path, reason }),
+                Shutdown::Clean => {
+                    tracing::warn!(path = %path.display(), reason, "a journal file cannot be read; the stop was clean, so it is made anew");
+                    found.useless.push(path);
+                }
             }
-            if (header.core, header.slot) != (core, slot) {
-                return Err(refused("it has the name of another".to_owned()));
-            }
-            headers.entry(core).or_default().insert(slot, header);
         }
-        Ok(Self {
-            directory: directory.to_owned(),
-            headers,
-        })
+        Ok(found)
+    }
+
+    /// Puts back what a crash left in the journals, before anybody looks into a log.
+    ///
+    /// What was written before another broker had the directory does not count: that one took the end of each segment for the end of its
+    /// log, and has told clients so, gave the offsets again, and began a leader epoch there. `controller_epoch` is the latest that is known.
+    ///
+    /// # Errors
+    /// As named by [`DirectoryError`].
+    pub(in crate::storage) fn replay(
+        &self,
+        recovery_points: &BTreeMap<TopicPartition, Offset>,
+        controller_epoch: Option<LeaderEpoch>,
+    ) -> Result<(), DirectoryError> {
+        let directory = &self.directory;
+        let found = partitions_in(directory).map_err(|error| DirectoryError::Unusable {
+            path: directory.clone(),
+            source: std::io::Error::other(error),
+        })?;
+        let (mut paths, mut points) = (BTreeMap::new(), BTreeMap::new());
+        for Found { partition, topic_id } in found {
+            let path = directory.join(partition.to_string());
+            if let Some(point) = recovery_points.get(&partition) {
+                points.insert(path.clone(), *point);
+            }
+            if let Some(topic_id) = topic_id {
+                paths.insert((topic_id, partition.partition), path);
+            }
+        }
+        let point_of = |path: &Path| points.get(path).copied().unwrap_or_default();
+        let overlay = self.put_back(&paths, point_of, controller_epoch)?;
+        if overlay.left > 0 {
+            tracing::warn!(
+                directory = %directory.display(),
+                entries = overlay.left,
+                "another broker had this directory after a crash of ours; what only the journal had is not put back, or it would stand over what that one has written"
+            );
+        } else if overlay != Overlay::default() {
+            tracing::info!(
+                directory = %directory.display(),
+                entries = overlay.entries,
+                bytes = overlay.bytes,
+                void = overlay.void,
+                "the journal was put back into the segments"
+            );
+        }
+        Ok(())
     }
 
     /// Puts back what counts, and has it on the disk. `path_of` tells where a partition's files are.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub(in crate::storage) fn replay(
+    fn put_back(
         &self,
         path_of: &BTreeMap<(TopicId, i32), PathBuf>,
         recovery_point: impl Fn(&Path) -> Offset,
+        controller_epoch: Option<LeaderEpoch>,
     ) -> Result<Overlay, JournalError> {
         let mut target = Target {
             path_of,
@@ -92,6 +155,10 @@ impl JournalFiles {
                 .collect::<Result<_, _>>()?;
             let mut survey = Survey::new(first.epoch);
             files.iter().for_each(|file| survey.look_into(file));
+            if controller_epoch.is_some_and(|latest| latest > first.controller_epoch) {
+                target.overlay.left += survey.entries().map_or(1, Iterator::count);
+                continue;
+            }
             let entries = survey.entries().map_err(|gap| JournalError::Damaged {
                 path: self.directory.join(file_name(*core, 0)),
                 gap,
@@ -110,18 +177,30 @@ impl JournalFiles {
         with_files.map(|(core, _)| (*core, random::u64())).collect()
     }
 
-    /// Begins the epochs, which makes every group that is there void.
+    /// Begins the epochs, which makes every group that is there void, and takes away what cannot be read.
     ///
     /// # Errors
     /// [`JournalError::Failed`].
-    pub(in crate::storage) fn begin_epochs(&self, epochs: &BTreeMap<u32, u64>) -> Result<(), JournalError> {
+    pub(in crate::storage) fn begin_epochs(
+        &self,
+        epochs: &BTreeMap<u32, u64>,
+        controller_epoch: LeaderEpoch,
+    ) -> Result<(), JournalError> {
+        for path in &self.useless {
+            let removed = fs::remove_file(path).and_then(|()| fs::sync_directory(&self.directory));
+            removed.map_err(JournalError::failed("removed", path))?;
+        }
         for (core, epoch) in epochs {
             let Some(first) = self.headers.get(core).and_then(|slots| slots.get(&0)) else {
                 continue;
             };
             let epoch = *epoch;
             let path = self.directory.join(file_name(*core, 0));
-            let header = FileHeader { epoch, ..*first };
+            let header = FileHeader {
+                epoch,
+                controller_epoch,
+                ..*first
+            };
             let write = || {
                 let file = File::open(&path, Open::ReadWrite)?;
                 file.write_at(FilePosition::ZERO, &[&header.encode()])?;

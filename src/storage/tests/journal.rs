@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::ids::ShardId;
+use crate::log::names::CLEAN_SHUTDOWN;
 use crate::rt::time::sleep;
 use crate::storage::journal::Journal;
 use std::collections::BTreeMap;
@@ -11,8 +12,8 @@ const TOPIC: TopicId = TopicId([5; 16]);
 const JOURNAL_BYTES: u64 = 1 << 20;
 
 /// A log with the journal of a core; `None` where the file system of temporary directories has none, told to the person.
-async fn journaled(directory: &LogDirectory, core: u16) -> Option<(Log, Journal)> {
-    directory.begin().unwrap();
+pub(super) async fn journaled(directory: &LogDirectory, core: u16) -> Option<(Log, Journal)> {
+    directory.begin(LeaderEpoch(1)).unwrap();
     let log = new_log(directory, TOPIC).await;
     let Some(journal) = Journal::open(directory, ShardId(core), JOURNAL_BYTES).unwrap() else {
         eprintln!("skipped: no O_DIRECT here");
@@ -64,7 +65,7 @@ fn what_only_the_journal_has_comes_back_whatever_the_number_of_cores() {
         drop((log, journal, directory));
 
         let directory = open_directory(&path);
-        directory.begin().unwrap();
+        directory.begin(LeaderEpoch(1)).unwrap();
         let (log, report) = open(&directory).await;
         assert_eq!(log.log_end_offset(), end);
         assert_eq!(read_all(&log, 1000), expected);
@@ -85,14 +86,14 @@ fn a_journal_is_replayed_once() {
         };
         drop((log, directory));
         let directory = open_directory(&path);
-        directory.begin().unwrap();
+        directory.begin(LeaderEpoch(1)).unwrap();
         // This crash takes what the journal had before the last start: it was on the disk then, and is void now.
         let (log, _) = open(&directory).await;
         let end = log.log_end_offset();
         lose_the_end(&log, 10);
         drop((log, directory));
         let directory = open_directory(&path);
-        directory.begin().unwrap();
+        directory.begin(LeaderEpoch(1)).unwrap();
         let (log, report) = open(&directory).await;
         assert!(log.log_end_offset() < end);
         assert!(report.cut.is_some());
@@ -155,12 +156,79 @@ fn a_journal_that_is_not_ours_is_refused_and_left_alone() {
             let mut bytes = whole[&name].clone();
             bytes[at] ^= 0x40;
             write(&path.join(&name), &bytes);
-            let refused = LogDirectory::open(&path, NodeId(1), None).unwrap_err().to_string();
+            let refused = LogDirectory::open(&path, Claim::of(NodeId(1))).unwrap_err().to_string();
             assert!(refused.contains(told) && refused.contains(&name), "{what}: {refused}");
             assert_eq!(journal_files(&path)[&name], bytes, "{what}: nothing is written");
         }
         write(&path.join(&name), &whole[&name]);
         open_directory(&path);
+    });
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_made_anew_after_a_clean_stop() {
+    on_core(async |path| {
+        for (what, at) in [("another version", 8), ("damaged", 40), ("no journal file", 0)] {
+            let directory = open_directory(&path);
+            let Some((log, journal)) = journaled(&directory, 0).await else {
+                return;
+            };
+            let end = log.close().await.unwrap();
+            directory.write_recovery_points([(&partition(), end)]).unwrap();
+            directory.mark_clean_shutdown(1).unwrap();
+            drop((log, journal, directory));
+            let (name, mut bytes) = journal_files(&path).pop_first().unwrap();
+            bytes[at] ^= 0x40;
+            write(&path.join(&name), &bytes);
+
+            let directory = open_directory(&path);
+            assert_eq!(
+                journal_files(&path)[&name],
+                bytes,
+                "{what}: nothing is written before the start"
+            );
+            directory.begin(LeaderEpoch(2)).unwrap();
+            assert!(!journal_files(&path).contains_key(&name), "{what}");
+            drop(directory);
+            // A crash now finds nothing that it needs, and nothing that keeps it from starting.
+            assert_eq!(open_directory(&path).shutdown(), Shutdown::Unclean, "{what}");
+        }
+    });
+}
+
+/// Apache Kafka may have had the directory after our crash: its batches stay, whatever the journal has.
+#[test]
+fn what_another_broker_has_written_since_stays() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, _)) = journaled(&directory, 0).await else {
+            return;
+        };
+        let last = append(&log, &batch(2, 500));
+        log.make_durable(last.last_offset.next()).await.unwrap();
+        let segment = log.path().join(file_name(Offset(0), FileKind::Log));
+        let ours = fs::read(&segment).unwrap();
+        lose_the_end(&log, batch(2, 500).len() as u64);
+        let theirs = build(BatchBuilder::new().base_offset(last.base_offset), 3, 900);
+        let file = File::open(&segment, Open::ReadWrite).unwrap();
+        file.write_at(FilePosition(file.len().unwrap()), &[&theirs]).unwrap();
+        drop((log, directory));
+        let after = |controller_epoch| Claim {
+            controller_epoch: Some(LeaderEpoch(controller_epoch)),
+            ..Claim::of(NodeId(1))
+        };
+        drop(LogDirectory::open(&path, after(2)).unwrap());
+        assert!(fs::read(&segment).unwrap().ends_with(&theirs));
+        // Had nobody begun an epoch since, these bytes would be what our own crash left.
+        drop(LogDirectory::open(&path, after(1)).unwrap());
+        assert!(fs::read(&segment).unwrap().starts_with(&ours));
+        // Once begun, what the journal had is void for good.
+        let directory = LogDirectory::open(&path, after(2)).unwrap();
+        directory.begin(LeaderEpoch(3)).unwrap();
+        lose_the_end(&open(&directory).await.0, 1);
+        drop(directory);
+        let (log, _) = open(&LogDirectory::open(&path, after(3)).unwrap()).await;
+        assert!(log.log_end_offset() <= last.base_offset);
     });
 }
 
@@ -176,8 +244,14 @@ fn a_journal_of_another_directory_is_refused() {
         for (name, bytes) in journal_files(&one) {
             write(&other.join(name), &bytes);
         }
-        let refused = LogDirectory::open(&other, NodeId(1), None).unwrap_err().to_string();
-        assert!(refused.contains("another log directory"), "{refused}");
+        for is_clean in [false, true] {
+            if is_clean {
+                write(&other.join(CLEAN_SHUTDOWN), b"");
+            }
+            let refused = LogDirectory::open(&other, Claim::of(NodeId(1)));
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("another log directory"), "{refused}");
+        }
     });
 }
 

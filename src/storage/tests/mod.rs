@@ -98,7 +98,14 @@ fn read_all(log: &Log, bytes_max: u32) -> Vec<i64> {
 }
 
 fn open_directory(path: &Path) -> LogDirectory {
-    LogDirectory::open(path, NodeId(1), None).unwrap()
+    LogDirectory::open(path, Claim::of(NodeId(1))).unwrap()
+}
+
+fn of_cluster(cluster_id: &str) -> Claim<'_> {
+    Claim {
+        cluster_id: Some(cluster_id),
+        ..Claim::of(NodeId(1))
+    }
 }
 
 /// The log of a partition that is made here.
@@ -371,22 +378,22 @@ fn cold_pages_are_told_and_waited_for() {
 fn a_directory_knows_whose_it_is() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path();
-    let first = LogDirectory::open(path, NodeId(1), None).unwrap();
+    let first = LogDirectory::open(path, Claim::of(NodeId(1))).unwrap();
     let cluster_id = first.properties().cluster_id.clone();
     assert_eq!(cluster_id.len(), 22);
-    let taken = LogDirectory::open(path, NodeId(1), None);
+    let taken = LogDirectory::open(path, Claim::of(NodeId(1)));
     assert!(matches!(taken, Err(DirectoryError::InUse { .. })));
     drop(first);
-    let other_node = LogDirectory::open(path, NodeId(2), None);
+    let other_node = LogDirectory::open(path, Claim::of(NodeId(2)));
     assert!(matches!(other_node, Err(DirectoryError::NotOurs { .. })));
-    let other_cluster = LogDirectory::open(path, NodeId(1), Some("other"));
+    let other_cluster = LogDirectory::open(path, of_cluster("other"));
     assert!(matches!(other_cluster, Err(DirectoryError::NotOurs { .. })));
-    let again = LogDirectory::open(path, NodeId(1), Some(&cluster_id)).unwrap();
+    let again = LogDirectory::open(path, of_cluster(&cluster_id)).unwrap();
     assert_eq!(again.properties().cluster_id, cluster_id);
     drop(again);
     let file = File::open(path.join("meta.properties"), Open::ReadWrite).unwrap();
     file.write_at(FilePosition::ZERO, &[b"version=9 "]).unwrap();
-    let bad = LogDirectory::open(path, NodeId(1), None);
+    let bad = LogDirectory::open(path, Claim::of(NodeId(1)));
     assert!(matches!(bad, Err(DirectoryError::BadIdentity { .. })));
 }
 
