@@ -28,7 +28,7 @@ impl Log {
         };
         let bytes = self.inner.durability.bytes_appended.get();
         self.settle(recovery_point, derived).await?;
-        self.inner.durability.bytes_at_recovery_point.set(bytes);
+        self.inner.durability.note_recovery_point(bytes);
         Ok(recovery_point)
     }
 
@@ -43,7 +43,12 @@ impl Log {
         if self.inner.files.borrow().closing.is_empty() {
             return Ok(());
         }
-        self.settle(active, Vec::new()).await
+        let active_bytes = u64::from(self.inner.state.borrow().active_segment().bytes);
+        let durability = &self.inner.durability;
+        let bytes_before = durability.bytes_appended.get().saturating_sub(active_bytes);
+        self.settle(active, Vec::new()).await?;
+        durability.note_recovery_point(bytes_before);
+        Ok(())
     }
 
     /// Syncs what lies below `recovery_point`, what is derived from that and the files in `derived`, and notes the recovery point.
@@ -78,8 +83,7 @@ impl Log {
     /// Bytes that a recovery would have to look at: those appended since the recovery point.
     #[must_use]
     pub fn bytes_to_recover(&self) -> u64 {
-        let durability = &self.inner.durability;
-        durability.bytes_appended.get() - durability.bytes_at_recovery_point.get()
+        self.inner.durability.bytes_to_recover()
     }
 
     /// Gives a file in the partition's directory new content, unless the partition is deleted meanwhile.

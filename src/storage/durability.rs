@@ -74,7 +74,7 @@ pub(super) struct Durability {
     /// Bytes of batches that were appended, and that a walk of recovery has met.
     pub(super) bytes_appended: Cell<u64>,
     /// `bytes_appended` at the recovery point.
-    pub(super) bytes_at_recovery_point: Cell<u64>,
+    bytes_at_recovery_point: Cell<u64>,
     /// The front of the log is being removed.
     pub(super) trimming: Gate,
     /// How often files were made in the directory, and how many of these times their names were synced since.
@@ -128,6 +128,12 @@ impl Durability {
         self.bytes_appended.set(self.bytes_appended.get() + u64::from(bytes));
     }
 
+    /// The recovery point is where so many bytes were appended. It never moves back.
+    pub(super) fn note_recovery_point(&self, bytes_appended: u64) {
+        let known = self.bytes_at_recovery_point.get();
+        self.bytes_at_recovery_point.set(known.max(bytes_appended));
+    }
+
     /// A batch was appended, or something else that a clean stop must write down.
     pub(super) fn note_change(&self) {
         self.settled.set(false);
@@ -135,6 +141,13 @@ impl Durability {
 
     pub(super) fn note_settled(&self) {
         self.settled.set(true);
+    }
+
+    /// Bytes that were appended since the recovery point.
+    pub(super) fn bytes_to_recover(&self) -> u64 {
+        self.bytes_appended
+            .get()
+            .saturating_sub(self.bytes_at_recovery_point.get())
     }
 
     pub(super) fn is_settled(&self) -> bool {
