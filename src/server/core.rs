@@ -40,7 +40,7 @@ pub(super) async fn run(start: CoreStart) {
     }
     let served = serve(start).await;
     if reports_stalls {
-        report_stalls();
+        report_stalls(Phase::Stopping);
     }
     let event = match served {
         Ok(closed) => CoreEvent::Stopped(closed),
@@ -50,16 +50,27 @@ pub(super) async fn run(start: CoreStart) {
     drop(events.send(event));
 }
 
-/// Tells which steps held this core for too long.
-fn report_stalls() {
-    let (core, statistics) = (rt::cores::current(), rt::cores::statistics());
-    let (Some(ShardId(core)), Some(statistics)) = (core, statistics) else {
+/// What a core is there for at a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Starting,
+    Serving,
+    Stopping,
+}
+
+/// Tells which steps held this core for too long since the phase began. Only a core that serves has somebody who waits for it.
+fn report_stalls(phase: Phase) {
+    let Some(ShardId(core)) = rt::cores::current() else {
         return;
     };
-    let (stalls, preemptions) = (statistics.stalls, statistics.preemptions);
-    tracing::info!(core, stalls, preemptions, "steps of more than 500 us");
-    for stall in rt::cores::stalls() {
-        tracing::info!(core, "stall at {stall}");
+    let stalls = rt::cores::take_stalls();
+    let count: u64 = stalls.iter().map(|stall| stall.count).sum();
+    tracing::info!(core, ?phase, count, "steps of more than 500 us");
+    for stall in stalls {
+        match phase {
+            Phase::Serving => tracing::info!(core, "stall at {stall}"),
+            Phase::Starting | Phase::Stopping => tracing::info!(core, ?phase, "nobody waited: {stall}"),
+        }
     }
 }
 
@@ -81,6 +92,7 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
         directories: shared.directories.clone(),
         journal_bytes: shared.journal_bytes.clone(),
     })?;
+    let reports_stalls = shared.config.broker.reports_stalls;
     rt::task::spawn(Rc::clone(&shard).pump());
     rt::task::spawn(Rc::clone(&shard.deadlines).run());
     rt::task::spawn_background(Rc::clone(&shard).expire_producers());
@@ -94,10 +106,16 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     }
     let connections = Connections::new(connections_max(shared.cores));
     if shard.may_listen().await {
+        if reports_stalls {
+            report_stalls(Phase::Starting);
+        }
         listen(&shard, &shared, &connections)?;
         // The main thread hears this, or has gone and needs not.
         drop(events.send(CoreEvent::Ready));
         shard.told_to_stop().await;
+        if reports_stalls {
+            report_stalls(Phase::Serving);
+        }
     }
     connections.close_all();
     Ok(shard.close().await)

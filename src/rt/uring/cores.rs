@@ -68,14 +68,15 @@ pub fn statistics() -> Option<Statistics> {
     Reactor::try_current().map(|reactor| reactor.statistics())
 }
 
-/// The steps of the calling core's tasks that took longer than a core allows, the longest first; none on a thread that is no core.
+/// The steps of the calling core's tasks since the last call that took longer than a core allows, the longest first; none on a thread
+/// that is no core.
 #[must_use]
-pub fn stalls() -> Vec<Stall> {
-    Reactor::try_current().map_or_else(Vec::new, |reactor| reactor.stalls().worst())
+pub fn take_stalls() -> Vec<Stall> {
+    Reactor::try_current().map_or_else(Vec::new, |reactor| reactor.stalls().take_worst())
 }
 
 /// Measures each step of the calling core exactly from here on, so that a thread that was preempted is not taken for a stall. It
-/// costs 2 µs a step: for tests.
+/// costs 3 µs a step: for tests.
 pub fn measure_stalls_exactly() {
     if let Some(reactor) = Reactor::try_current() {
         reactor.stalls().measure_exactly();

@@ -1,23 +1,28 @@
 //! Steps that hold a core for too long: how long each step of a task takes, and which were the worst.
 //!
 //! A step is one poll of a task, or one part of a turn of the ring. It begins where the one before ended, so that it costs one read of
-//! the clock (24 ns; a poll costs about a microsecond). With [`Stalls::measure_exactly`] each step is measured by itself, and with it
-//! the time that the thread had the CPU (2 µs more): then a step that stood still because others had the CPU is told from one that
-//! worked, or waited for the disk, for too long.
+//! the clock (24 ns; a poll costs about a microsecond). With [`Stalls::measure_exactly`] each step is measured by itself, and of its
+//! time only what it held the core counts (3 µs more): the time that it had the CPU, and that it waited in the kernel for the disk, a
+//! lock, a page. The time that others had the CPU does not: that is the machine's, not the step's.
 
 #![expect(unsafe_code, reason = "getrusage has no wrapper")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::time;
 use crate::base::limits::{STALL_KINDS_MAX, STEP_MAX};
 use crate::base::time::Monotonic;
+
+/// Where the kernel tells how long the calling thread has waited for a CPU.
+const SCHEDULER_STATISTICS: &str = "/proc/thread-self/schedstat";
 
 /// Steps of one kind that took longer than [`STEP_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +32,7 @@ pub struct Stall {
     /// What it was doing last, by [`super::task::begin_part`]; measured exactly, what it did for longest.
     pub part: &'static str,
     pub count: u64,
+    /// Measured exactly, without the time that others had the CPU.
     pub longest: Duration,
     /// How long the thread had the CPU in the longest of them; `None` unless measured exactly.
     pub longest_cpu: Option<Duration>,
@@ -67,6 +73,8 @@ pub(super) struct Stalls {
     part: Cell<Part>,
     part_longest: Cell<(&'static str, Duration)>,
     worst: RefCell<Vec<Stall>>,
+    /// Open once it was read; `None` where the kernel does not tell.
+    scheduler_statistics: OnceCell<Option<OwnedFd>>,
 }
 
 /// A part of the present step.
@@ -74,13 +82,15 @@ pub(super) struct Stalls {
 struct Part {
     name: &'static str,
     /// When measured exactly.
-    began: Option<Monotonic>,
+    began: Option<(Monotonic, Used)>,
 }
 
 /// What a thread has used since it began.
 #[derive(Clone, Copy, Default)]
 struct Used {
     cpu: Duration,
+    /// It could run, and others had the CPU.
+    preempted: Duration,
     /// How often it waited in the kernel: for a page, a lock.
     waits: i64,
 }
@@ -106,34 +116,37 @@ impl Stalls {
     }
 
     fn begin_anew(&self) {
-        let now = time::now();
-        self.began.set(Some(now));
         if self.is_exact.get() {
-            self.began_used.set(Used::now());
+            let used = self.used();
+            let now = time::now();
+            self.began_used.set(used);
             let part = Part {
                 name: "",
-                began: Some(now),
+                began: Some((now, used)),
             };
             self.part.set(part);
             self.part_longest.take();
+            self.began.set(Some(now));
+        } else {
+            self.began.set(Some(time::now()));
         }
     }
 
     /// The present step goes on with another part of its work.
     #[inline]
     pub fn begin_part(&self, name: &'static str) {
-        let began = self.is_exact.get().then(time::now);
-        if let Some(now) = began {
-            self.end_part(now);
+        let began = self.is_exact.get().then(|| (time::now(), self.used()));
+        if let Some((now, used)) = began {
+            self.end_part(now, used);
         }
         self.part.set(Part { name, began });
     }
 
-    fn end_part(&self, now: Monotonic) {
+    fn end_part(&self, now: Monotonic, used: Used) {
         let Part { name, began } = self.part.take();
-        let took = began.map_or(Duration::ZERO, |began| now.since(began));
-        if took > self.part_longest.get().1 {
-            self.part_longest.set((name, took));
+        let held = began.map_or(Duration::ZERO, |(began, before)| used.held(&before, now.since(began)));
+        if held > self.part_longest.get().1 {
+            self.part_longest.set((name, held));
         }
     }
 
@@ -161,39 +174,68 @@ impl Stalls {
             longest: took,
             longest_cpu: None,
         };
-        self.end_part(now);
         if self.is_exact.get() {
-            let (used, before) = (Used::now(), self.began_used.get());
-            let cpu = used.cpu.saturating_sub(before.cpu);
-            if cpu <= STEP_MAX && used.waits == before.waits {
+            let (used, before) = (self.used(), self.began_used.get());
+            self.end_part(now, used);
+            stall.longest = used.held(&before, took);
+            if stall.longest <= STEP_MAX {
                 return StepEnd::Preempted;
             }
-            stall.longest_cpu = Some(cpu);
+            stall.longest_cpu = Some(used.cpu.saturating_sub(before.cpu));
             stall.part = self.part_longest.get().0;
         }
+        self.part.take();
         tracing::debug!(%stall, "a step held its core for too long");
         note(&mut self.worst.borrow_mut(), stall);
-        StepEnd::Stall(took)
+        StepEnd::Stall(stall.longest)
     }
 
-    /// The worst, the longest first.
-    pub fn worst(&self) -> Vec<Stall> {
-        let mut worst = self.worst.borrow().clone();
+    fn used(&self) -> Used {
+        let statistics = self.scheduler_statistics.get_or_init(|| {
+            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+            rustix::fs::open(SCHEDULER_STATISTICS, flags, Mode::empty()).ok()
+        });
+        Used {
+            cpu: cpu_time(),
+            preempted: statistics.as_ref().and_then(time_preempted).unwrap_or_default(),
+            waits: waits(),
+        }
+    }
+
+    /// The worst so far, the longest first; they are forgotten.
+    pub fn take_worst(&self) -> Vec<Stall> {
+        let mut worst = self.worst.take();
         worst.sort_by_key(|stall| std::cmp::Reverse(stall.longest));
         worst
     }
 }
 
 impl Used {
-    fn now() -> Self {
-        let cpu = clock_gettime(ClockId::ThreadCPUTime);
-        let seconds = u64::try_from(cpu.tv_sec).unwrap_or(0);
-        let nanoseconds = u32::try_from(cpu.tv_nsec).unwrap_or(0);
-        Self {
-            cpu: Duration::new(seconds, nanoseconds),
-            waits: waits(),
+    /// How much of the time that has passed since `before` the thread held its core.
+    fn held(&self, before: &Self, passed: Duration) -> Duration {
+        let cpu = self.cpu.saturating_sub(before.cpu);
+        if self.waits == before.waits {
+            return cpu.min(passed);
         }
+        passed.saturating_sub(self.preempted.saturating_sub(before.preempted))
     }
+}
+
+/// How long the calling thread has had the CPU.
+fn cpu_time() -> Duration {
+    let cpu = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(cpu.tv_sec).unwrap_or(0);
+    let nanoseconds = u32::try_from(cpu.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanoseconds)
+}
+
+/// How long the thread could run while others had the CPU: the second number.
+fn time_preempted(statistics: &OwnedFd) -> Option<Duration> {
+    let mut text = [0; 96];
+    let length = rustix::io::pread(statistics, &mut text, 0).ok()?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    let nanoseconds = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 /// Voluntary context switches of the calling thread.
@@ -282,7 +324,7 @@ mod tests {
         assert!(matches!(stalls.end(Location::caller()), StepEnd::Stall(_)));
         stalls.begin();
         assert!(!matches!(stalls.end(Location::caller()), StepEnd::Stall(_)));
-        let worst = stalls.worst();
+        let worst = stalls.take_worst();
         assert_eq!((worst.len(), worst[0].part), (1, "long"));
         assert!(worst[0].longest_cpu.is_some_and(|cpu| cpu > STEP_MAX), "{}", worst[0]);
     }
@@ -303,10 +345,59 @@ mod tests {
         assert!(!matches!(stalls.end(Location::caller()), StepEnd::Stall(_)));
     }
 
+    #[test]
+    fn only_what_a_step_holds_counts() {
+        let ms = Duration::from_millis;
+        let used = |cpu, preempted, waits| Used {
+            cpu: ms(cpu),
+            preempted: ms(preempted),
+            waits,
+        };
+        let before = used(100, 50, 7);
+        for (case, after, passed, held) in [
+            ("work", used(103, 50, 7), 3, 3),
+            ("work, and others had the CPU", used(103, 59, 7), 12, 3),
+            ("a wait", used(101, 50, 8), 10, 10),
+            ("a wait, and then others had the CPU", used(101, 58, 8), 12, 4),
+            ("clocks that do not agree", used(105, 99, 8), 4, 0),
+        ] {
+            assert_eq!(after.held(&before, ms(passed)), ms(held), "{case}");
+        }
+    }
+
+    #[test]
+    fn the_kernel_tells_how_long_a_thread_waited_for_a_cpu() {
+        let stalls = Stalls::default();
+        let before = stalls.used();
+        // On the CPU of another thread that works, one of the two waits.
+        let cpus = rustix::thread::sched_getaffinity(None).unwrap();
+        let cpu = (0..1024).find(|cpu| cpus.is_set(*cpu)).unwrap();
+        let mut one = rustix::thread::CpuSet::new();
+        one.set(cpu);
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                rustix::thread::sched_setaffinity(None, &one).unwrap();
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+            rustix::thread::sched_setaffinity(None, &one).unwrap();
+            let began = time::now();
+            while time::now().since(began) < Duration::from_secs(10)
+                && stalls.used().preempted - before.preempted < Duration::from_millis(1)
+            {}
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        if stalls.scheduler_statistics.get().is_some_and(Option::is_some) {
+            assert!(stalls.used().preempted > before.preempted);
+        }
+    }
+
     fn work(duration: Duration) {
         // In time of the CPU: a busy machine may take it away meanwhile.
-        let began = Used::now().cpu;
-        while Used::now().cpu - began < duration {
+        let began = cpu_time();
+        while cpu_time() - began < duration {
             std::hint::spin_loop();
         }
     }
