@@ -10,6 +10,7 @@ use super::checkpoint::{
     begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file, replace_file_now,
 };
 use super::error::{Health, StorageError};
+use super::files::has_segments;
 use super::identity::{Claim, identify};
 use super::journal::{self, JournalError, JournalFiles};
 use super::open::{OpenRequest, Shutdown};
@@ -223,7 +224,8 @@ impl LogDirectory {
             return Ok(());
         }
         let create = async {
-            if !fs::exists(&path)? {
+            // One without a segment was begun before a crash, and what is noted in it may not be all.
+            if !has_segments(&path)? {
                 fs::create_directory_all(&path)?;
                 begin_recovery_point(&path, partition).await?;
                 if self.inner.log_start_offsets.contains_key(partition) {

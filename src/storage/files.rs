@@ -9,8 +9,8 @@ use super::error::{Health, StorageError};
 use super::index::IndexFile;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::index::{OffsetEntry, TimeEntry};
-use crate::log::names::{FileKind, file_name};
-use crate::rt::fs::{File, Open};
+use crate::log::names::{FileKind, file_name, parse_file_name};
+use crate::rt::fs::{self, File, Open};
 
 /// Closed segments whose files stay open for readers, of one log.
 const READERS_MAX: usize = 2;
@@ -147,6 +147,16 @@ pub(super) struct SwappingFiles {
     pub(super) log: File,
     pub(super) offset_index: IndexFile<8>,
     pub(super) time_index: IndexFile<12>,
+}
+
+/// Whether a partition's directory exists and has files of batches.
+pub(super) fn has_segments(path: &Path) -> std::io::Result<bool> {
+    let entries = match fs::list(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        entries => entries?,
+    };
+    let mut names = entries.iter().filter_map(|entry| entry.name.to_str());
+    Ok(names.any(|name| parse_file_name(name).is_some_and(|(_, kind)| kind == FileKind::Log)))
 }
 
 /// All files of one log.
