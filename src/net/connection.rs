@@ -11,6 +11,7 @@ use crate::net::admission::{Line, MemoryUnits, Units};
 use crate::net::frame::{FrameDecoder, FrameError, FrameLimits};
 use crate::net::listener::Activity;
 use crate::net::replies::{Replies, Reply};
+use crate::rt;
 use crate::rt::net::{SendPart, Stream};
 
 /// Why a connection ended early.
@@ -81,6 +82,8 @@ impl RequestReader {
                 self.activity.now();
                 self.decode(&copy)?;
             }
+            // A long request comes in many pieces, and more may be there already.
+            rt::task::yield_if_needed().await;
         }
     }
 
