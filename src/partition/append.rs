@@ -1,14 +1,15 @@
 //! Appends: a brief batch is checked and appended at once, a long one is prepared in steps first.
 //!
 //! A long batch is one whose checks, or whose compression, may hold the core for longer than a step. Its [`Preparation`] owns all that it
-//! needs, so that nothing of the partition is held meanwhile; the core that runs it comes back with [`Partition::append_prepared`].
+//! needs, so that nothing of the partition is held meanwhile; the core that runs it comes back with [`Partition::write_ahead`] and
+//! [`Partition::append_prepared`].
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use crate::base::limits::{
-    BATCH_EXPANDED_BYTES_MAX, CHECKSUM_STEP_BYTES, RECOMPRESSION_STEP_BYTES, VALIDATION_STEP_BYTES,
+    APPEND_STEP_BYTES, BATCH_EXPANDED_BYTES_MAX, RECOMPRESSION_STEP_BYTES, VALIDATION_STEP_BYTES,
 };
 use crate::base::time::TimestampMs;
 use crate::config::Compression as Configured;
@@ -23,13 +24,13 @@ use crate::record::{
     TimestampType, Validated, Validation, recompress,
 };
 use crate::rt;
-use crate::storage::{NewBatch, StorageError};
+use crate::storage::{Ahead, NewBatch, StorageError};
 
 /// Records of a batch that are checked at once, each taking some 10 ns.
 const RECORDS_AT_ONCE_MAX: i32 = 8192;
 
 /// Bytes of a batch that is not compressed and is checked and written at once.
-const PLAIN_BYTES_AT_ONCE_MAX: usize = CHECKSUM_STEP_BYTES / 4;
+const PLAIN_BYTES_AT_ONCE_MAX: usize = APPEND_STEP_BYTES;
 
 /// Bytes of a compressed batch that is tried in one step: most of them do not expand to more than a step.
 const COMPRESSED_BYTES_AT_ONCE_MAX: u64 = VALIDATION_STEP_BYTES / 2;
@@ -62,6 +63,7 @@ impl Partition {
     /// then; see [`durable`](Self::durable).
     pub fn begin_append(&self, what: Append, now: TimestampMs) -> Begun {
         if self.turns.is_free(what.source)
+            && !self.log.is_writing_ahead()
             && let Some(done) = self.append_at_once(&what, now).transpose()
         {
             return Begun::Done(done);
@@ -80,23 +82,40 @@ impl Partition {
         }
     }
 
-    /// Appends a batch that was prepared.
+    /// Waits until a batch that was prepared may be the next one, and writes of it what takes longer than a step. `None` for one that will
+    /// not be appended.
+    ///
+    /// # Errors
+    /// The log takes no more.
+    pub async fn write_ahead(&self, prepared: &Prepared, now: TimestampMs) -> Result<Option<Ahead>, AppendError> {
+        let Ok((bytes, validated)) = &prepared.outcome else {
+            return Ok(None);
+        };
+        let view = BatchView::parse_only(bytes)?;
+        if self.refusal(&view).is_some() {
+            return Ok(None);
+        }
+        let batch = NewBatch::validated(&view, &stamped(*validated, now));
+        let written = self
+            .log
+            .write_ahead(&batch, Origin::Client, self.leader_epoch.get(), now);
+        written.await.map(Some).map_err(append_failed)
+    }
+
+    /// Appends a batch that was prepared, and written ahead by this partition or not at all.
     ///
     /// # Errors
     /// The batch breaks a rule, or the log takes no more.
-    pub fn append_prepared(&self, prepared: Prepared, now: TimestampMs) -> Result<Appended, AppendError> {
+    pub fn append_prepared(
+        &self,
+        prepared: Prepared,
+        ahead: Option<Ahead>,
+        now: TimestampMs,
+    ) -> Result<Appended, AppendError> {
         let (bytes, validated) = prepared.outcome?;
         let view = BatchView::parse_only(&bytes)?;
         // The time of the append is this one, so that times in the log do not go back.
-        let max_timestamp = match validated.timestamp_type {
-            TimestampType::LogAppendTime => now,
-            TimestampType::CreateTime => validated.max_timestamp,
-        };
-        let validated = Validated {
-            max_timestamp,
-            ..validated
-        };
-        self.append_validated(&view, &validated, now)
+        self.append_validated(&view, &stamped(validated, now), ahead.as_ref(), now)
     }
 
     /// `None` for a batch that takes longer.
@@ -109,7 +128,7 @@ impl Partition {
         let mut decompressor = self.workspace.decompressor.borrow_mut();
         let mut validation = Validation::begin(&view, &rules, &mut decompressor)?;
         match validation.advance(VALIDATION_STEP_BYTES)? {
-            Some(validated) => self.append_validated(&view, &validated, now).map(Some),
+            Some(validated) => self.append_validated(&view, &validated, None, now).map(Some),
             None => Ok(None),
         }
     }
@@ -134,30 +153,31 @@ impl Partition {
         })
     }
 
+    /// Why the batch is not taken now, whatever it holds.
+    fn refusal(&self, view: &BatchView<'_>) -> Option<AppendError> {
+        if view.header().attributes.is_transactional() {
+            return Some(AppendError::Transactional);
+        }
+        (self.log.health().room() == Room::None).then_some(AppendError::Full)
+    }
+
     fn append_validated(
         &self,
         view: &BatchView<'_>,
         validated: &Validated,
+        ahead: Option<&Ahead>,
         now: TimestampMs,
     ) -> Result<Appended, AppendError> {
-        if view.header().attributes.is_transactional() {
-            return Err(AppendError::Transactional);
-        }
-        if self.log.health().room() == Room::None {
-            return Err(AppendError::Full);
+        if let Some(refusal) = self.refusal(view) {
+            return Err(refusal);
         }
         rt::task::begin_part("write a batch");
         let batch = NewBatch::validated(view, validated);
+        let batch = ahead.map_or(batch, |ahead| batch.behind(ahead));
         let outcomes = self
             .log
             .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
-            .map_err(|error| match error {
-                StorageError::Full { .. } => AppendError::Full,
-                StorageError::Offline { .. }
-                | StorageError::Damaged { .. }
-                | StorageError::Cold(_)
-                | StorageError::Failed { .. } => AppendError::Offline,
-            })?;
+            .map_err(append_failed)?;
         // With one replica, what is appended is committed.
         self.high_watermark.set(self.log.log_end_offset());
         let outcome = outcomes.into_iter().next().ok_or(AppendError::Offline)?;
@@ -173,6 +193,28 @@ impl Partition {
             log_append_time,
             log_start_offset: self.log.log_start_offset(),
         })
+    }
+}
+
+/// What was found of a batch, for an append at this time.
+fn stamped(validated: Validated, now: TimestampMs) -> Validated {
+    let max_timestamp = match validated.timestamp_type {
+        TimestampType::LogAppendTime => now,
+        TimestampType::CreateTime => validated.max_timestamp,
+    };
+    Validated {
+        max_timestamp,
+        ..validated
+    }
+}
+
+fn append_failed(error: StorageError) -> AppendError {
+    match error {
+        StorageError::Full { .. } => AppendError::Full,
+        StorageError::Offline { .. }
+        | StorageError::Damaged { .. }
+        | StorageError::Cold(_)
+        | StorageError::Failed { .. } => AppendError::Offline,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::base::ids::TopicIdPartition;
 use crate::base::limits::STEP_MAX;
 use crate::base::offset::Offset;
 use crate::partition::Partition;
-use crate::partition::append::{Begun, Preparation};
+use crate::partition::append::{Begun, Preparation, Prepared};
 use crate::partition::types::{Append, AppendError, Appended, EpochEnd, ReadError};
 use crate::rt;
 use crate::shard::calls::ReplyTo;
@@ -163,27 +163,16 @@ impl Shard {
     /// Does the rest of one append; after the last of them the request is answered.
     async fn finish_append(self: Rc<Self>, pending: Rc<PendingAppend>, index: usize, rest: Rest) {
         match rest {
-            Rest::Prepare(id, preparation) => {
-                let prepared = preparation.run().await;
-                // The partition may have gone meanwhile.
-                let hosted = self.hosted_or(id, AppendError::NotHosted, AppendError::Offline);
-                let appended = hosted.and_then(|partition| {
-                    let before = partition.high_watermark();
-                    let appended = partition.append_prepared(prepared, rt::time::wall());
-                    self.advanced(id, &partition, before);
-                    appended.map(|appended| (partition, appended))
-                });
-                match appended {
-                    Ok((partition, appended)) => {
-                        pending.set(index, Ok(appended));
-                        flush_in_time(&partition);
-                        if partition.waits_for_disk(pending.ack_when == AckWhen::Durable) {
-                            sync(&pending, index, partition, appended.end_offset).await;
-                        }
+            Rest::Prepare(id, preparation) => match self.append_prepared(id, preparation.run().await).await {
+                Ok((partition, appended)) => {
+                    pending.set(index, Ok(appended));
+                    flush_in_time(&partition);
+                    if partition.waits_for_disk(pending.ack_when == AckWhen::Durable) {
+                        sync(&pending, index, partition, appended.end_offset).await;
                     }
-                    Err(error) => pending.set(index, Err(error)),
                 }
-            }
+                Err(error) => pending.set(index, Err(error)),
+            },
             Rest::Sync(partition, end_offset) => sync(&pending, index, partition, end_offset).await,
         }
         pending.waiting.set(pending.waiting.get() - 1);
@@ -192,6 +181,21 @@ impl Shard {
         {
             self.answer(origin, ShardReply::Append(pending.answers.take()));
         }
+    }
+
+    /// Appends a batch in steps. The partition may go between any two of them.
+    async fn append_prepared(
+        self: &Rc<Self>,
+        id: TopicIdPartition,
+        prepared: Prepared,
+    ) -> Result<(Rc<Partition>, Appended), AppendError> {
+        let hosted = || self.hosted_or(id, AppendError::NotHosted, AppendError::Offline);
+        let ahead = hosted()?.write_ahead(&prepared, rt::time::wall()).await?;
+        let partition = hosted()?;
+        let before = partition.high_watermark();
+        let appended = partition.append_prepared(prepared, ahead, rt::time::wall());
+        self.advanced(id, &partition, before);
+        Ok((partition, appended?))
     }
 
     /// Wakes the readers of a partition whose high watermark has moved.

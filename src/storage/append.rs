@@ -1,5 +1,6 @@
 //! Carries out the plans of appends.
 
+use super::ahead::Ahead;
 use super::error::StorageError;
 use super::files::Files;
 use super::log::Log;
@@ -18,6 +19,7 @@ pub struct NewBatch<'a> {
     timestamp_type: TimestampType,
     max_timestamp: TimestampMs,
     records: &'a [u8],
+    ahead: Option<&'a Ahead>,
 }
 
 impl<'a> NewBatch<'a> {
@@ -40,10 +42,24 @@ impl<'a> NewBatch<'a> {
             timestamp_type: header.attributes.timestamp_type(),
             max_timestamp: header.max_timestamp,
             records: view.record_bytes(),
+            ahead: None,
         }
     }
 
-    fn facts(&self) -> Batch {
+    /// The same batch, of which records were written already.
+    #[must_use]
+    pub fn behind(self, ahead: &'a Ahead) -> Self {
+        Self {
+            ahead: Some(ahead),
+            ..self
+        }
+    }
+
+    pub(super) fn records(&self) -> &'a [u8] {
+        self.records
+    }
+
+    pub(super) fn facts(&self) -> Batch {
         Batch {
             max_timestamp: self.max_timestamp,
             ..Batch::from_header(&self.header)
@@ -77,6 +93,15 @@ pub struct Appended {
 struct Group<'a> {
     position: FilePosition,
     parts: Vec<([u8; BATCH_HEADER_BYTES], &'a [u8])>,
+}
+
+impl<'a> Group<'a> {
+    fn push(&mut self, position: FilePosition, header: [u8; BATCH_HEADER_BYTES], records: &'a [u8]) {
+        if self.parts.is_empty() {
+            self.position = position;
+        }
+        self.parts.push((header, records));
+    }
 }
 
 /// The log before an append that may find no room.
@@ -123,6 +148,9 @@ impl Log {
         let mut files = self.inner.files.borrow_mut();
         // Once a plan is applied there is no way back, but where the disk is nearly full: whatever may fail harmlessly comes first.
         files.active_log()?;
+        if batches.iter().all(|batch| self.bytes_ahead(batch) == 0) {
+            self.cut_off_ahead(&state)?;
+        }
         let mut before = match self.inner.health.room() {
             Room::Enough => None,
             Room::Little | Room::None => Some(Before::of(state.clone(), &files)),
@@ -164,10 +192,14 @@ impl Log {
                         *before = Before::of(state, files);
                     }
                 }
-                if group.parts.is_empty() {
-                    group.position = appending.position;
+                let header = batch.header_for(appending);
+                match self.bytes_ahead(batch) {
+                    0 => group.push(appending.position, header, batch.records),
+                    bytes_ahead => {
+                        self.write_group(files, &mut group)?;
+                        self.complete(files, appending.position, &header, batch.records, bytes_ahead)?;
+                    }
                 }
-                group.parts.push((batch.header_for(appending), batch.records));
                 state.apply(appending);
                 self.inner.durability.note_appended(appending.batch.bytes);
                 let (offset_entry, time_entry) = (appending.offset_entry, appending.time_entry);
@@ -221,15 +253,42 @@ impl Log {
             .iter()
             .flat_map(|(header, records)| [header.as_slice(), records])
             .collect();
-        let written = files.active_log()?.write_at(group.position, &slices);
-        written.map_err(|error| {
-            let name = file_name(files.active.base_offset, FileKind::Log);
-            self.inner
-                .health
-                .fail_write("write", &files.directory.join(name), &error)
-        })?;
+        self.write(files, group.position, &slices)?;
         group.parts.clear();
         Ok(())
+    }
+
+    /// Bytes of the batch's records that stand behind the end of this log.
+    fn bytes_ahead(&self, batch: &NewBatch<'_>) -> usize {
+        batch.ahead.map_or(0, |ahead| ahead.bytes_in(self))
+    }
+
+    /// Writes what is missing of a batch at `position`, its header last.
+    fn complete(
+        &self,
+        files: &mut Files,
+        position: FilePosition,
+        header: &[u8; BATCH_HEADER_BYTES],
+        records: &[u8],
+        bytes_ahead: usize,
+    ) -> Result<(), StorageError> {
+        let rest = records.get(bytes_ahead..).unwrap_or_default();
+        let rest_position = position.plus((BATCH_HEADER_BYTES + bytes_ahead) as u64);
+        self.write(files, rest_position, &[rest])?;
+        self.write(files, position, &[header])?;
+        self.note_ahead_appended();
+        Ok(())
+    }
+
+    fn write(&self, files: &mut Files, position: FilePosition, parts: &[&[u8]]) -> Result<(), StorageError> {
+        let written = files.active_log()?.write_at(position, parts);
+        written.map_err(|error| self.not_written(files, &error))
+    }
+
+    /// What it means that the active segment cannot be written.
+    pub(super) fn not_written(&self, files: &Files, error: &std::io::Error) -> StorageError {
+        let path = files.directory.join(file_name(files.active.base_offset, FileKind::Log));
+        self.inner.health.fail_write("write", &path, error)
     }
 }
 

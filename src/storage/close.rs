@@ -25,6 +25,7 @@ impl Log {
     /// # Errors
     /// [`StorageError::Offline`], [`StorageError::Full`]: then the log is as before.
     pub(super) fn roll(&self, files: &mut Files, state: &LogState, base_offset: Offset) -> Result<(), StorageError> {
+        self.cut_off_ahead(state)?;
         let log = files.active_log()?;
         let made = self.make_segment(files, state, base_offset);
         let (new, derived) = made.inspect_err(|_| remove_segment(&files.directory, base_offset))?;
@@ -145,6 +146,7 @@ impl Log {
     async fn close_files(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
+        self.cut_off_ahead(&self.inner.state.borrow())?;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() {
             return Ok(end);
@@ -167,6 +169,7 @@ impl Log {
     pub async fn write_out(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
+        self.cut_off_ahead(&self.inner.state.borrow())?;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() || self.inner.durability.is_retired() {
             return Ok(end);

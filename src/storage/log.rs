@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::ahead::Place;
 use super::cleaner::Compaction;
 use super::durability::{Durability, End};
 use super::error::Health;
@@ -29,6 +30,7 @@ pub(super) struct Inner {
     pub(super) files: RefCell<Files>,
     pub(super) durability: Durability,
     pub(super) compaction: Compaction,
+    pub(super) place: Place,
 }
 
 impl Log {
@@ -49,6 +51,7 @@ impl Log {
                 files: RefCell::new(files),
                 durability,
                 compaction: Compaction::default(),
+                place: Place::default(),
             }),
         }
     }

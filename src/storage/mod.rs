@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
-//! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names |
+//! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names; `ahead`, appends of long batches in steps |
 //! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
@@ -20,6 +20,7 @@
 //! | `close` | rolled segments and clean stops |
 //! | `cleaner` | compaction |
 
+mod ahead;
 mod append;
 mod beside;
 mod checkpoint;
@@ -42,6 +43,7 @@ mod retain;
 mod timestamp;
 mod walk;
 
+pub use ahead::Ahead;
 pub use append::{Appended, NewBatch};
 pub use cleaner::{Cleaner, CleanerSettings, Compacted, CompactionWork};
 pub use cold::ColdRange;

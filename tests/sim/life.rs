@@ -17,7 +17,7 @@ use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
-use duramen::storage::{Log, LogDirectory, NewBatch, Report, Shutdown, StorageError};
+use duramen::storage::{Ahead, Log, LogDirectory, NewBatch, Report, Shutdown, StorageError};
 
 use crate::other;
 use crate::shadow::{Shadow, look_up, view};
@@ -174,12 +174,23 @@ impl Works {
 async fn produce(life: &Life, log: &Log, producer: u64) {
     for _ in 0..life.draw(12) {
         let batches: Vec<Vec<u8>> = (0..=life.draw(3)).map(|_| life.next_batch(producer)).collect();
+        let ahead = match batches.as_slice() {
+            [alone] if life.percent(60) => match write_ahead(life, log, alone).await {
+                Some(ahead) => Some(ahead),
+                None => return,
+            },
+            _ => None,
+        };
+        // Now and then it is given up, and what was written of it with it.
+        let ahead = ahead.filter(|_| !life.percent(10));
+        task::yield_now().await;
         let epoch = LeaderEpoch(i32::try_from(life.shadow.borrow().end() / 40).expect("small"));
         let latest = log.with_state(|state| state.epochs().latest());
         let epoch = epoch.max(latest.unwrap_or(epoch));
-        let Some(next) = append(life, log, &batches, epoch) else {
+        let Some(next) = append(life, log, &batches, ahead.as_ref(), epoch) else {
             return;
         };
+        drop(ahead);
         if life.percent(20) {
             assert_repeat_is_known(log, &batches[batches.len() - 1], next);
         }
@@ -197,9 +208,21 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
     }
 }
 
+/// Writes a batch ahead, while others append; `None` when the disk has failed.
+async fn write_ahead(life: &Life, log: &Log, batch: &[u8]) -> Option<Ahead> {
+    let view = view(batch);
+    let batch = NewBatch::as_it_is(&view);
+    let written = log.write_ahead(&batch, Origin::Client, LeaderEpoch(0), time::wall());
+    let ahead = written.await;
+    if let Err(StorageError::Full { .. }) = ahead {
+        read_back(life, log);
+    }
+    ahead.ok()
+}
+
 /// Appends batches by one call; returns the offset after them, `None` when the disk has failed. They are noted before: a call that
 /// fails, or during which the machine goes down, may leave some of them.
-fn append(life: &Life, log: &Log, batches: &[Vec<u8>], epoch: LeaderEpoch) -> Option<Offset> {
+fn append(life: &Life, log: &Log, batches: &[Vec<u8>], ahead: Option<&Ahead>, epoch: LeaderEpoch) -> Option<Offset> {
     let views: Vec<_> = batches.iter().map(|bytes| view(bytes)).collect();
     let mut expected = log.log_end_offset();
     for batch in &views {
@@ -209,7 +232,13 @@ fn append(life: &Life, log: &Log, batches: &[Vec<u8>], epoch: LeaderEpoch) -> Op
         life.shadow.borrow_mut().written.insert(expected.0, stored);
         expected = expected.plus(i64::from(batch.header().record_count));
     }
-    let new: Vec<_> = views.iter().map(NewBatch::as_it_is).collect();
+    let new: Vec<_> = views
+        .iter()
+        .map(|view| {
+            let batch = NewBatch::as_it_is(view);
+            ahead.map_or(batch, |ahead| batch.behind(ahead))
+        })
+        .collect();
     let outcomes = log.append(&new, Origin::Client, epoch, time::wall());
     if let Err(StorageError::Full { .. }) = outcomes {
         let end = log.log_end_offset();

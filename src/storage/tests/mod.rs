@@ -1,5 +1,6 @@
 //! Logs on the real disk of a temporary directory; crashes and faults are in `tests/sim.rs`.
 
+mod ahead;
 mod checkpoint;
 mod compact;
 mod deletion;

@@ -1,0 +1,194 @@
+//! Long batches: most of their records are written before the append itself, in steps, so that the append takes one step of any batch.
+//!
+//! They stand behind the end of the log, where nobody looks: readers, syncs and the journal go by the end of the log, which moves with the
+//! append. Their header comes last, so that a batch that is not whole has none, and recovery ends the log before it.
+//!
+//! Invariants:
+//! * One batch of a log at a time is written ahead; others wait for it before they are appended.
+//! * Nothing stands behind the end of a log but that: what is given up is cut off at once, and what changes the end of the log
+//!   without it cuts it off first.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+
+use super::append::NewBatch;
+use super::error::StorageError;
+use super::log::Log;
+use crate::base::ids::LeaderEpoch;
+use crate::base::limits::APPEND_STEP_BYTES;
+use crate::base::offset::FilePosition;
+use crate::base::time::TimestampMs;
+use crate::log::names::{FileKind, file_name};
+use crate::log::room::Room;
+use crate::log::{AppendContext, AppendPlan, LogState, Origin, plan_append};
+use crate::record::BATCH_HEADER_BYTES;
+use crate::rt::fs::File;
+use crate::rt::local::Event;
+use crate::rt::task;
+
+/// Bytes of one step. The batches of simulated logs are short.
+const STEP_BYTES: usize = if cfg!(feature = "sim") { 64 } else { APPEND_STEP_BYTES };
+
+/// The end of a log while a batch is written ahead.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    is_taken: Cell<bool>,
+    left: Event,
+    written: RefCell<Option<Written>>,
+}
+
+/// The active segment, while records stand in it behind the end of the log.
+#[derive(Debug)]
+struct Written {
+    file: File,
+    directory: Rc<Path>,
+}
+
+/// The right of one batch to be the next one of its log, and how many bytes of its records stand there. Others wait until this is dropped.
+#[derive(Debug)]
+pub struct Ahead {
+    log: Log,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// Bytes of records of the batch that stand in this log, where they belong if the batch is the next one.
+    pub(super) fn bytes_in(&self, log: &Log) -> usize {
+        let is_of = Rc::ptr_eq(&self.log.inner, &log.inner);
+        let is_there = log.inner.place.written.borrow().is_some();
+        if is_of && is_there { self.bytes } else { 0 }
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        let inner = &self.log.inner;
+        // A failure has taken the directory offline.
+        drop(self.log.cut_off_ahead(&inner.state.borrow()));
+        inner.place.is_taken.set(false);
+        inner.place.left.notify();
+    }
+}
+
+impl Log {
+    /// Whether a batch is being written ahead: all others have to wait for their turn ([`Log::write_ahead`]).
+    #[must_use]
+    pub fn is_writing_ahead(&self) -> bool {
+        self.inner.place.is_taken.get()
+    }
+
+    /// Waits until `batch` may be the next one, and writes of its records what takes longer than a step. The
+    /// [`append`](Log::append) of the batch comes while the outcome lives. A batch that will not be appended is not written either; the
+    /// append says why.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub async fn write_ahead(
+        &self,
+        batch: &NewBatch<'_>,
+        origin: Origin,
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+    ) -> Result<Ahead, StorageError> {
+        let mut ahead = self.take_place().await;
+        self.inner.health.check()?;
+        let settings = self.inner.settings.get();
+        let context = AppendContext {
+            settings: &settings,
+            origin,
+            leader_epoch,
+            now,
+        };
+        let records = batch.records();
+        if records.len() <= STEP_BYTES || self.inner.health.room() != Room::Enough {
+            return Ok(ahead);
+        }
+        let Some((file, begin)) = self.begin_ahead(batch, &context)? else {
+            return Ok(ahead);
+        };
+        loop {
+            let at = begin.plus(ahead.bytes as u64);
+            let end = ahead.bytes + bytes_to_boundary(at);
+            let Some(slice) = records.get(ahead.bytes..end) else {
+                break;
+            };
+            task::begin_part("write a batch ahead");
+            if let Err(error) = file.write_at(at, &[slice]) {
+                return Err(self.not_written(&self.inner.files.borrow(), &error));
+            }
+            ahead.bytes = end;
+            task::yield_if_needed().await;
+            self.inner.health.check()?;
+            if ahead.bytes_in(self) == 0 {
+                // Something else was appended, or the log was closed.
+                break;
+            }
+        }
+        Ok(ahead)
+    }
+
+    async fn take_place(&self) -> Ahead {
+        let place = &self.inner.place;
+        loop {
+            let left = place.left.listen();
+            if !place.is_taken.replace(true) {
+                return Ahead {
+                    log: self.clone(),
+                    bytes: 0,
+                };
+            }
+            left.await;
+        }
+    }
+
+    /// The file and the place of the batch's records there, in the segment where it will stand; `None` when it will not be appended.
+    fn begin_ahead(
+        &self,
+        batch: &NewBatch<'_>,
+        context: &AppendContext<'_>,
+    ) -> Result<Option<(File, FilePosition)>, StorageError> {
+        let mut state = self.inner.state.borrow_mut();
+        let mut files = self.inner.files.borrow_mut();
+        let Ok(AppendPlan::Append(appending)) = plan_append(&state, &batch.facts(), context) else {
+            return Ok(None);
+        };
+        files.active_log()?;
+        if let Some(roll) = appending.roll {
+            self.roll(&mut files, &state, appending.base_offset)?;
+            state.begin_segment(appending.base_offset, roll.now);
+        }
+        let file = files.active_log()?;
+        self.inner.durability.note_change();
+        let written = Written {
+            file: file.clone(),
+            directory: Rc::clone(&files.directory),
+        };
+        self.inner.place.written.replace(Some(written));
+        Ok(Some((file, appending.position.plus(BATCH_HEADER_BYTES as u64))))
+    }
+
+    /// What was written ahead is in the log now.
+    pub(super) fn note_ahead_appended(&self) {
+        self.inner.place.written.take();
+    }
+
+    /// Ends the active segment's file where the log ends.
+    pub(super) fn cut_off_ahead(&self, state: &LogState) -> Result<(), StorageError> {
+        let Some(Written { file, directory }) = self.inner.place.written.take() else {
+            return Ok(());
+        };
+        self.inner.health.check()?;
+        let segment = state.active_segment();
+        file.truncate(u64::from(segment.bytes)).map_err(|error| {
+            let path = directory.join(file_name(segment.base_offset, FileKind::Log));
+            self.inner.health.fail("truncate", &path, &error)
+        })
+    }
+}
+
+/// A step ends at a multiple of its length in the file: then the page cache can hold it in large pieces.
+fn bytes_to_boundary(at: FilePosition) -> usize {
+    let step = STEP_BYTES as u64;
+    usize::try_from(step - at.0 % step).unwrap_or(STEP_BYTES)
+}
