@@ -19,6 +19,31 @@ fn a_deleted_partition_is_gone() {
     });
 }
 
+/// A crash leaves a directory whose small files are not there, and the log directory's speak of a topic before.
+#[test]
+fn a_partition_that_was_half_made_is_new() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let before = partition();
+        let noted = || [(&before, Some(Offset(32)))].into_iter();
+        directory.write_recovery_points([(&partition(), Offset(32))]).unwrap();
+        directory.write_log_start_offsets(noted()).unwrap();
+        directory.write_compacted_offsets(noted()).unwrap();
+        drop(directory);
+        fs::create_directory_all(path.join(partition().to_string())).unwrap();
+        let directory = open_directory(&path);
+        let log = new_log(&directory, TopicId([2; 16])).await;
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(0), Offset(0)));
+        assert_eq!(log.compacted_to(), Some(Offset(0)));
+        let request = directory.open_request(&partition(), SETTINGS, TimestampMs(0));
+        assert_eq!(request.recovery_point, Offset(32), "the log directory still says so");
+        append(&log, &batch(2, 0));
+        drop((log, directory));
+        let directory = open_directory(&path);
+        assert_eq!(open(&directory).await.0.log_end_offset(), Offset(2));
+    });
+}
+
 #[test]
 fn a_retired_log_leaves_its_successor_alone() {
     on_core(async |path| {
