@@ -2,7 +2,26 @@
 
 #![expect(clippy::print_stdout, reason = "results are for the one who ran the command")]
 
+mod ballast;
+mod batch;
+mod client;
+mod command;
+mod cpus;
 mod durability;
+mod failure;
+mod ledger;
+mod number;
+mod raw;
+mod report;
+mod sample;
+mod scenario;
+mod sink;
+mod target;
+mod verify;
+mod workload;
+
+use std::io::Write;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -18,13 +37,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run scenarios against one broker.
+    Run(command::run::Arguments),
+    /// Run scenarios against Duramen and the brokers that they name, in turns, beside the machine itself, and compare.
+    Race(command::race::Arguments),
+    /// Measure the machine without any broker: sockets, page cache, disk, codecs.
+    Raw(command::raw::Arguments),
+    /// Make the page of a file of results again.
+    Report(command::report::Arguments),
     /// What it costs to have appends on the disk before they are acknowledged: on one core, over many partitions, with the journal and with a
     /// sync of each partition, beside the device's own write of the same size.
     Durability(durability::Arguments),
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    match Arguments::parse().command {
-        Command::Durability(arguments) => durability::run(arguments),
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => command::run::run(&arguments),
+        Command::Race(arguments) => command::race::run(&arguments),
+        Command::Raw(arguments) => command::raw::run(&arguments),
+        Command::Report(arguments) => command::report::run(&arguments),
+        Command::Durability(arguments) => {
+            durability::run(arguments).map_err(|error| failure::Failure::new(error.to_string()))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // When nobody reads it there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "duramen-bench: {failure}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,0 +1,92 @@
+//! The process of a broker, with a log file, and its end.
+
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Control;
+use crate::failure::{Context, Result, fail};
+
+use super::last_line;
+
+/// How long a broker may take to answer, and to end.
+const START_MAX: Duration = Duration::from_secs(120);
+const END_MAX: Duration = Duration::from_secs(20);
+
+/// A process that is stopped, and whose directory is removed, when it is dropped.
+pub struct Process {
+    child: Child,
+    directory: PathBuf,
+}
+
+impl Process {
+    /// Starts a command whose output goes to `directory/broker.log`.
+    pub fn start(mut command: Command, directory: &Path) -> Result<Self> {
+        let log = File::create(directory.join("broker.log"))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn().context(|| format!("starting {program}"))?;
+        Ok(Self {
+            child,
+            directory: directory.to_owned(),
+        })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the broker answers.
+    pub fn wait_until_it_answers(&mut self, address: SocketAddr) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            if Control::connect(address).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                fail!(
+                    "it ended at its start ({status}): {}",
+                    last_line(&self.directory.join("broker.log"))
+                );
+            }
+            if began.elapsed() > START_MAX {
+                fail!(
+                    "no answer within {} s: {}",
+                    START_MAX.as_secs(),
+                    last_line(&self.directory.join("broker.log"))
+                );
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// SIGTERM, and SIGKILL for one that does not end.
+    fn stop(&mut self) -> Result<()> {
+        let began = Instant::now();
+        if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        while self.child.try_wait()?.is_none() {
+            if began.elapsed() > END_MAX {
+                self.child.kill()?;
+                self.child.wait()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // There is nobody left to tell.
+        let _ = self.stop();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
