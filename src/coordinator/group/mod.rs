@@ -19,6 +19,7 @@ use crate::base::time::{Monotonic, TimestampMs};
 
 pub mod classic;
 mod config;
+pub mod consumer;
 mod effects;
 mod expiry;
 mod handle;
