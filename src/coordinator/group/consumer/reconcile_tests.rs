@@ -28,6 +28,9 @@ fn current(state: MemberState, assigned: &[(TopicId, i32)], pending: &[(TopicId,
     }
 }
 
+/// State, epoch, partitions of A with the epochs in which they came, and what is to be given up.
+type Then = (MemberState, i32, &'static [(i32, i32)], &'static [(TopicId, i32)]);
+
 struct Case {
     what: &'static str,
     member: Current,
@@ -38,8 +41,7 @@ struct Case {
     both: bool,
     /// What somebody else owns.
     others: &'static [(TopicId, i32)],
-    /// State, epoch, assigned with epochs, to give up.
-    then: (MemberState, i32, &'static [(i32, i32)], &'static [(TopicId, i32)]),
+    then: Then,
 }
 
 #[test]
