@@ -30,7 +30,10 @@ pub fn start(stable: &Stable) -> Result<Target> {
     for setting in fixed.iter().chain(&stable.duramen_settings) {
         command.arg("--set").arg(setting);
     }
-    let mut process = stable.placement.broker.pinned(|| Process::start(command, &directory))?;
+    let mut process = stable
+        .placement
+        .broker
+        .pinned(|| Process::start(&command, &directory))?;
     process.wait_until_it_answers(address)?;
     Ok(Target {
         address,

@@ -22,7 +22,7 @@ pub fn start(stable: &Stable) -> Result<Target> {
         .arg(address.port().to_string())
         .arg(controller.port().to_string());
     command.args(&stable.kafka_settings);
-    let started = stable.placement.broker.pinned(|| Process::start(command, &directory));
+    let started = stable.placement.broker.pinned(|| Process::start(&command, &directory));
     let mut process = started.context(|| script.display().to_string())?;
     process.wait_until_it_answers(address)?;
     Ok(Target {

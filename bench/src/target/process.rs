@@ -24,12 +24,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command whose output goes to `directory/broker.log`.
-    pub fn start(mut command: Command, directory: &Path) -> Result<Self> {
-        let log = File::create(directory.join("broker.log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    /// Starts a command whose output goes to `directory/broker.log`. It ends with this process, however that ends.
+    pub fn start(command: &Command, directory: &Path) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.spawn().context(|| format!("starting {program}"))?;
+        // `setpriv` (util-linux) becomes the command.
+        let mut leashed = Command::new("setpriv");
+        leashed
+            .args(["--pdeathsig", "KILL", "--", &program])
+            .args(command.get_args());
+        let log = File::create(directory.join("broker.log"))?;
+        leashed.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = leashed.spawn().context(|| format!("starting {program} by setpriv"))?;
         Ok(Self {
             child,
             directory: directory.to_owned(),
