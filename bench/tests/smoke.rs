@@ -1,5 +1,7 @@
 //! The whole way, for a moment each: the real broker, every kind of load, results in a file, the page.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
