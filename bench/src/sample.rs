@@ -67,13 +67,35 @@ impl Sample {
     }
 }
 
-/// CPU seconds that the host gave to other guests.
-pub fn steal_seconds() -> f64 {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let steal = stat.lines().next().and_then(|line| line.split_whitespace().nth(8));
-    steal
-        .and_then(|ticks| ticks.parse::<u64>().ok())
-        .map_or(0.0, seconds_of_ticks)
+/// CPU seconds of some processors since the machine began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Processors {
+    /// Spent by processes, whosever; interrupts are not counted.
+    pub busy_s: f64,
+    /// Given to other guests by the host.
+    pub steal_s: f64,
+}
+
+impl Processors {
+    pub fn sample(cpus: &[usize]) -> Self {
+        Self::parse(&fs::read_to_string("/proc/stat").unwrap_or_default(), cpus)
+    }
+
+    /// The lines of `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal.
+    fn parse(stat: &str, cpus: &[usize]) -> Self {
+        let mut all = Self::default();
+        for line in stat.lines() {
+            let mut words = line.split_whitespace();
+            let cpu = words.next().and_then(|name| name.strip_prefix("cpu")?.parse().ok());
+            if cpu.is_none_or(|cpu| !cpus.contains(&cpu)) {
+                continue;
+            }
+            let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
+            all.busy_s += seconds_of_ticks(ticks.iter().take(3).sum());
+            all.steal_s += seconds_of_ticks(ticks.get(7).copied().unwrap_or(0));
+        }
+        all
+    }
 }
 
 /// The number behind a name in a file of such lines; 0 when there is none.
@@ -106,6 +128,16 @@ fn times_are_found_behind_any_name() {
     let expected = 300.0 / float(rustix::param::clock_ticks_per_second());
     assert!((cpu_seconds(stat).unwrap() - expected).abs() < 1e-9);
     assert!(cpu_seconds("7 (a").is_err());
+}
+
+#[test]
+fn processors_add_up() {
+    let stat = "cpu  9 9 9 9 9 9 9 9\ncpu0 1 2 3 9 9 9 9 50\ncpu1 10 20 30 9 9 9 9 7\ncpu2 1 1 1 9 9 9 9 9\nintr 5\n";
+    let second = float(rustix::param::clock_ticks_per_second());
+    let both = Processors::parse(stat, &[0, 1]);
+    assert!((both.busy_s - 66.0 / second).abs() < 1e-9);
+    assert!((both.steal_s - 57.0 / second).abs() < 1e-9);
+    assert!(Processors::parse("", &[0]).busy_s.abs() < 1e-9);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::ballast::Ballast;
 use crate::failure::{Context, Result, fail};
 use crate::raw::{FILE_BYTES, Settings, measure};
-use crate::report::compare::{compare, table};
+use crate::report::compare::{ceilings, compare, table, warnings};
 use crate::report::html::page;
 use crate::report::result::{Line, Run, append, read};
 use crate::scenario::{Contestant, Scenario};
@@ -83,6 +83,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .flat_map(|scenario| compare(scenario, race.ours(), &race.runs))
         .collect();
     println!("{}", table(&rows, race.ours()).text());
+    println!("{}", ceilings(&scenarios, &race.runs, race.ours()).text());
+    warnings(&race.runs).iter().for_each(|warning| println!("{warning}"));
     let html = page(read(&arguments.out)?);
     std::fs::write(&arguments.html, html).context(|| arguments.html.display().to_string())?;
     println!(
@@ -228,7 +230,7 @@ fn one_run(stable: &Stable, scenario: &Scenario, contestant: Contestant, target:
         scenario,
         contestant,
         target,
-        load: &stable.placement.load,
+        placement: &stable.placement,
         round,
         progress: &|share, requests| progress.show(share, requests),
     })

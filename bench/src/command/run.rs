@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::failure::{Context, Result, fail};
+use crate::report::compare::warnings;
 use crate::report::result::{Line, Run, append};
 use crate::report::table::{Table, number};
 use crate::scenario::{Contestant, Metric};
@@ -66,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 scenario,
                 contestant,
                 target: &target,
-                load: &stable.placement.load,
+                placement: &stable.placement,
                 round,
                 progress: &|share, requests| progress.show(share, requests),
             });
@@ -75,6 +76,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     println!("{}", table(&runs).text());
+    warnings(&runs).iter().for_each(|warning| println!("{warning}"));
     if let Some(out) = &arguments.out {
         lines.extend(runs.into_iter().map(|run| Line::Run(Box::new(run))));
         append(out, &lines).context(|| "results".to_owned())?;

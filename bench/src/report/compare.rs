@@ -154,6 +154,53 @@ pub fn table(rows: &[Row], ours: Contestant) -> Table {
     table
 }
 
+/// What the load generator can do by itself in the scenarios that it was asked to, and how much of that was needed.
+pub fn ceilings(scenarios: &[Scenario], runs: &[Run], ours: Contestant) -> Table {
+    let mut table = Table::new(&[
+        "the generator's own ceiling",
+        "MiB/s",
+        "requests/s",
+        "p99 us",
+        "share that was used",
+    ]);
+    for scenario in scenarios {
+        let of = |contestant: Contestant, metric: Metric| {
+            let own = runs
+                .iter()
+                .filter(|run| run.scenario == scenario.name && run.contestant == contestant);
+            median(&own.filter_map(|run| run.metric(metric)).collect::<Vec<_>>())
+        };
+        let sink = |metric| of(Contestant::Sink, metric);
+        let Some(requests) = sink(Metric::RequestsPerSecond) else {
+            continue;
+        };
+        let cell = |value: Option<f64>| value.map_or_else(String::new, number);
+        let used = of(ours, Metric::RequestsPerSecond).map(|own| own / requests);
+        table.row(vec![
+            scenario.name.clone(),
+            cell(sink(Metric::MibPerSecond)),
+            number(requests),
+            cell(sink(Metric::P99Us)),
+            used.map_or_else(String::new, |used| format!("{:.0} %", used * 100.0)),
+        ]);
+    }
+    table
+}
+
+/// What is to be said of the runs besides their numbers; nothing where all is well.
+pub fn warnings(runs: &[Run]) -> Vec<String> {
+    let disturbed = runs.iter().filter(|run| run.is_disturbed()).count();
+    if disturbed == 0 {
+        return Vec::new();
+    }
+    let most = runs.iter().filter_map(|run| run.others_share).fold(0.0, f64::max);
+    vec![format!(
+        "{disturbed} of {} runs were disturbed: other processes or guests took up to {:.0} % of the processors of broker and load",
+        runs.len(),
+        most * 100.0
+    )]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +229,7 @@ mod tests {
                 ..Usage::default()
             }),
             generator_cpu_s: 0.0,
-            steal_s: 0.0,
+            others_share: None,
             verified_records: Some(1),
         }
     }
@@ -219,6 +266,27 @@ mod tests {
         assert!(cpu.goal.as_ref().unwrap().1);
         assert!(rows.iter().all(|row| row.metric != Metric::P99Us));
         assert!(table(&rows, Contestant::Duramen).text().contains("reached"));
+    }
+
+    #[test]
+    fn the_ceiling_is_told_with_what_was_used_of_it() {
+        let text = "about = \"x\"\n[topic]\npartitions = 1\n[records]\nvalue_bytes = 1\n[produce]\nacks = \"1\"\nconnections = 1\ndepth = 1\n";
+        let scenario = Scenario::parse("a", text).unwrap();
+        let mut sink = run(Contestant::Sink, 0, 1 << 30, 1.0);
+        sink.parts[0].requests = 40;
+        let runs = [run(Contestant::Duramen, 0, 1 << 20, 1.0), sink];
+        let text = ceilings(&[scenario], &runs, Contestant::Duramen).text();
+        assert!(text.contains("40.0") && text.contains("25 %"), "{text}");
+    }
+
+    #[test]
+    fn disturbed_runs_are_told() {
+        let mut runs = [run(Contestant::Duramen, 0, 1, 1.0), run(Contestant::Duramen, 1, 1, 1.0)];
+        runs[0].others_share = Some(0.05);
+        assert!(warnings(&runs).is_empty());
+        runs[1].others_share = Some(0.4);
+        assert!(warnings(&runs)[0].starts_with("1 of 2 runs were disturbed"));
+        assert!(warnings(&runs)[0].contains("40 %"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::number::{float, median};
 use crate::scenario::{Contestant, Metric, Scenario};
 
-use super::compare::{Spread, compare, table};
+use super::compare::{Spread, ceilings, compare, table, warnings};
 use super::result::{Line, Machine, Raw, Run};
 use super::svg::{Axis, Scale, Series, bars, escape, lines};
 use super::table::{Table, number};
@@ -53,7 +53,14 @@ pub fn page(all: Vec<Line>) -> String {
         }
         html.push_str("</ul>");
     }
+    for warning in warnings(&results.runs) {
+        let _ = write!(html, "<p class=\"missed\">{}</p>", escape(&warning));
+    }
     html.push_str(&raw_table(&results.raws));
+    let ceilings = ceilings(&results.scenarios, &results.runs, ours(&results.runs));
+    if ceilings.rows().len() > 1 {
+        html.push_str(&html_table(&ceilings));
+    }
     for scenario in &results.scenarios {
         html.push_str(&section(scenario, &results.runs));
     }
@@ -107,11 +114,12 @@ fn section(scenario: &Scenario, runs: &[Run]) -> String {
     contestants.sort_unstable();
     contestants.dedup();
     let mut html = format!("<h2>{}</h2><p>{}</p>", escape(&scenario.name), escape(&scenario.about));
-    let rows = compare(scenario, Contestant::Duramen, &runs);
+    let ours = ours(&runs);
+    let rows = compare(scenario, ours, &runs);
     if rows.is_empty() {
         html.push_str(&html_table(&plain_table(&runs, &contestants)));
     } else {
-        html.push_str(&html_table(&table(&rows, Contestant::Duramen)));
+        html.push_str(&html_table(&table(&rows, ours)));
     }
     html.push_str(&curves(&runs, &contestants));
     html.push_str(&over_time(&runs, &contestants));
@@ -123,6 +131,16 @@ fn section(scenario: &Scenario, runs: &[Run]) -> String {
         html.push_str(&bars(metric.title(), &medians.collect::<Vec<_>>()));
     }
     html
+}
+
+/// The broker that the others are compared with.
+fn ours(runs: &[Run]) -> Contestant {
+    let is_there = |contestant| of(runs, contestant).next().is_some();
+    if is_there(Contestant::Target) && !is_there(Contestant::Duramen) {
+        Contestant::Target
+    } else {
+        Contestant::Duramen
+    }
 }
 
 fn of(runs: &[Run], contestant: Contestant) -> impl Iterator<Item = &Run> {

@@ -51,8 +51,9 @@ pub struct Run {
     pub broker: Option<Usage>,
     /// CPU seconds of the load generator.
     pub generator_cpu_s: f64,
-    /// CPU seconds that other guests of the host took from this one.
-    pub steal_s: f64,
+    /// What others took of the processors of broker and load, as a share: other processes, and other guests of the host. `None` where the
+    /// broker's process is not known.
+    pub others_share: Option<f64>,
     /// What was read back and found to be right; nothing where nothing can be read back.
     pub verified_records: Option<u64>,
 }
@@ -158,7 +159,15 @@ impl Part {
     }
 }
 
+/// Above this, what others took of the processors says more than the run does.
+const OTHERS_SHARE_MAX: f64 = 0.1;
+
 impl Run {
+    /// Whether the run had the processors for itself.
+    pub fn is_disturbed(&self) -> bool {
+        self.others_share.is_some_and(|share| share > OTHERS_SHARE_MAX)
+    }
+
     /// The part that the scenario is about: its first.
     pub fn main(&self) -> Option<&Part> {
         self.parts.first()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cpus::Cpus;
+use crate::cpus::{Cpus, Placement};
 use crate::scenario::{Contestant, Scenario};
 use crate::sink::{Keep, Sink};
 use crate::target::Target;
@@ -10,11 +10,12 @@ fn run_against(keep: Keep, scenario: &str) -> Result<u64> {
     let sink = Sink::keeping(keep);
     let target = Target::of_test(sink.address());
     let scenario = Scenario::parse("test", scenario).unwrap();
+    let cpu = Cpus::allowed().unwrap().0[0].to_string();
     let done = run(&Plan {
         scenario: &scenario,
         contestant: Contestant::Target,
         target: &target,
-        load: &Cpus(vec![Cpus::allowed().unwrap().0[0]]),
+        placement: &Placement::new(Some(&cpu), Some(&cpu)).unwrap(),
         round: 0,
         progress: &|_, _| {},
     })?;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Identity, Producer, Templates};
 use crate::client::{Control, Place, TopicHandle};
-use crate::cpus::Cpus;
+use crate::cpus::{Cpus, Placement};
 use crate::failure::{Context, Failure, Result, fail};
 use crate::ledger::Ledger;
-use crate::number::{MIB, float, rounded};
+use crate::number::{MIB, count, float, rounded};
 use crate::report::result::{Part, Run, Usage};
-use crate::sample::{Process, Sample, steal_seconds};
+use crate::sample::{Process, Processors, Sample};
 use crate::scenario::{Acks, Contestant, Produce, Scenario};
 use crate::target::Target;
 use crate::verify::{Expectation, verify};
@@ -44,7 +44,7 @@ pub struct Plan<'a> {
     pub scenario: &'a Scenario,
     pub contestant: Contestant,
     pub target: &'a Target,
-    pub load: &'a Cpus,
+    pub placement: &'a Placement,
     pub round: u32,
     /// Called now and then with the share of the run that is over and the requests answered so far.
     pub progress: &'a dyn Fn(f64, u64),
@@ -145,7 +145,7 @@ impl Setup {
             producers: (0..).zip(self.producers.iter().copied()).collect(),
         };
         let verified = if plan.target.keeps_records {
-            let verified = verify(plan.target.address, &expectation, plan.load.0.len());
+            let verified = verify(plan.target.address, &expectation, plan.placement.load.0.len());
             Some(verified.context(|| "what was read back is wrong".to_owned())?.records)
         } else {
             None
@@ -158,7 +158,7 @@ impl Setup {
             parts: told,
             broker: outcome.broker,
             generator_cpu_s: outcome.generator_cpu_s,
-            steal_s: outcome.steal_s,
+            others_share: outcome.others_share,
             verified_records: verified,
         })
     }
@@ -271,7 +271,7 @@ struct Outcome {
     measured: Vec<(Measured, Duration)>,
     broker: Option<Usage>,
     generator_cpu_s: f64,
-    steal_s: f64,
+    others_share: Option<f64>,
 }
 
 /// Runs the parts on a thread for each processor of the load, and looks at the broker's process meanwhile.
@@ -284,7 +284,7 @@ fn drive(plan: &Plan<'_>, parts: &Parts) -> Result<Outcome> {
         Duration::from_secs_f64(run.seconds),
     );
     let phases = Phases::new(begin, warmup, measured);
-    let (cpus, address) = (&plan.load.0, plan.target.address);
+    let (cpus, address) = (&plan.placement.load.0, plan.target.address);
     std::thread::scope(|scope| {
         let spawn = |index: usize, cpu: usize| {
             let board = &board;
@@ -325,7 +325,7 @@ fn drive(plan: &Plan<'_>, parts: &Parts) -> Result<Outcome> {
                 .collect(),
             broker: watched.broker,
             generator_cpu_s: watched.generator_cpu_s,
-            steal_s: watched.steal_s,
+            others_share: watched.others_share,
         })
     })
 }
@@ -345,10 +345,11 @@ fn merged(all: Vec<Measured>) -> Result<Vec<Measured>> {
     Ok(parts)
 }
 
+#[derive(Default)]
 struct Watched {
     broker: Option<Usage>,
     generator_cpu_s: f64,
-    steal_s: f64,
+    others_share: Option<f64>,
 }
 
 /// Looks at the processes while the load runs.
@@ -356,13 +357,23 @@ fn watch(plan: &Plan<'_>, phases: Phases, board: &Board, is_over: impl Fn() -> b
     let broker = plan.target.pid.map(Process::new);
     let sample = || broker.as_ref().map(Process::sample).transpose();
     let this = Process::this();
+    let mut cpus: Vec<_> = plan
+        .placement
+        .broker
+        .0
+        .iter()
+        .chain(&plan.placement.load.0)
+        .copied()
+        .collect();
+    cpus.sort_unstable();
+    cpus.dedup();
     let whole = (phases.until - phases.begin).as_secs_f64();
-    let mut before: Option<(Instant, Option<Sample>, Sample, f64)> = None;
+    let mut before: Option<(Instant, Option<Sample>, Sample, Processors)> = None;
     let mut rss_max_mib = 0.0_f64;
     loop {
         let now = Instant::now();
         if before.is_none() && now >= phases.from {
-            before = Some((now, sample()?, this.sample()?, steal_seconds()));
+            before = Some((now, sample()?, this.sample()?, Processors::sample(&cpus)));
         }
         if let Some(broker) = &broker {
             rss_max_mib = rss_max_mib.max(broker.rss_mib()?);
@@ -375,19 +386,25 @@ fn watch(plan: &Plan<'_>, phases: Phases, board: &Board, is_over: impl Fn() -> b
         let next = if before.is_none() { phases.from } else { phases.until };
         std::thread::sleep(next.saturating_duration_since(now).min(TICK));
     }
-    let Some((since, broker_before, this_before, steal_before)) = before else {
-        return Ok(Watched {
-            broker: None,
-            generator_cpu_s: 0.0,
-            steal_s: 0.0,
-        });
+    let Some((since, broker_before, this_before, processors_before)) = before else {
+        return Ok(Watched::default());
     };
     let seconds = since.elapsed().as_secs_f64();
     let usage = |after: Sample, before: Sample| after.since(&before, seconds, rss_max_mib);
+    let broker = sample()?.zip(broker_before).map(|(after, before)| usage(after, before));
+    let generator_cpu_s = usage(this.sample()?, this_before).cpu_s;
+    let processors = Processors::sample(&cpus);
+    let (busy_s, steal_s) = (
+        processors.busy_s - processors_before.busy_s,
+        processors.steal_s - processors_before.steal_s,
+    );
+    let own_s = generator_cpu_s + broker.map_or(0.0, |usage| usage.cpu_s);
+    let others_share = (busy_s - own_s).max(0.0) + steal_s.max(0.0);
+    let is_known = broker.is_some() || plan.contestant == Contestant::Sink;
     Ok(Watched {
-        broker: sample()?.zip(broker_before).map(|(after, before)| usage(after, before)),
-        generator_cpu_s: usage(this.sample()?, this_before).cpu_s,
-        steal_s: steal_seconds() - steal_before,
+        broker,
+        generator_cpu_s,
+        others_share: is_known.then(|| others_share / seconds / float(count(cpus.len()))),
     })
 }
 

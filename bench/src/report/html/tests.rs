@@ -33,7 +33,7 @@ fn run(contestant: Contestant, round: u32) -> Run {
             ..Usage::default()
         }),
         generator_cpu_s: 1.0,
-        steal_s: 0.0,
+        others_share: None,
         verified_records: Some(100),
     }
 }
