@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::cleaner::CleanerConfig;
 use super::error::{ConfigError, TopicConfigError};
+use super::group::GroupConfig;
 use super::listener::{Listener, Listeners};
 use super::source::{Settings, refusal};
 use super::table::{broker_property, synonyms};
@@ -56,6 +57,7 @@ pub struct BrokerConfig {
     /// How long after the start periodic work begins, at the earliest.
     pub task_delay_initial: Duration,
     pub cleaner: CleanerConfig,
+    pub groups: GroupConfig,
     /// What a topic without settings of its own has.
     pub topic_defaults: TopicConfig,
 }
@@ -131,6 +133,7 @@ impl BrokerConfig {
             retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),
             task_delay_initial: milliseconds(&values, "log.initial.task.delay.ms"),
             cleaner: CleanerConfig::from_values(&values),
+            groups: GroupConfig::from_values(&values),
             topic_defaults,
         })
     }

@@ -13,6 +13,7 @@ use crate::partition::turns::Source;
 use crate::partition::types::ReadRange;
 use crate::rt;
 use crate::rt::net::SendPart;
+use crate::rt::{IpAddr, SocketAddr};
 
 /// Bytes of memory that decoding may reserve for each byte of a frame: the largest ratio between a decoded struct and its encoding.
 const DECODE_BUDGET_PER_BYTE: usize = 64;
@@ -25,17 +26,40 @@ pub struct Call {
     pub correlation_id: i32,
     pub client_id: String,
     /// The connection that it came by.
-    pub source: Source,
+    pub peer: Peer,
     /// The request after its header.
     pub body: Bytes,
     slot: ReplySlot,
     units: Units,
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    pub source: Source,
+    /// `None` when it had gone before it was asked for.
+    pub address: Option<SocketAddr>,
+}
+
+impl Peer {
+    /// Its address as Java prints one, which is how groups remember their members.
+    #[must_use]
+    pub fn host(self) -> String {
+        match self.address.map(|address| address.ip().to_canonical()) {
+            None => "/".to_owned(),
+            Some(IpAddr::V4(address)) => format!("/{address}"),
+            Some(IpAddr::V6(address)) => {
+                let groups = address.segments().map(|group| format!("{group:x}"));
+                format!("/{}", groups.join(":"))
+            }
+        }
+    }
+}
+
 /// What a request brings with it beside its bytes.
 pub struct Arrival {
     pub context: Rc<Context>,
-    pub source: Source,
+    pub peer: Peer,
     pub slot: ReplySlot,
     pub units: Units,
 }
@@ -107,7 +131,7 @@ impl Call {
     pub fn without_header(arrival: Arrival, key: ApiKey, preamble: Preamble) -> Self {
         let Arrival {
             context,
-            source,
+            peer,
             slot,
             units,
         } = arrival;
@@ -122,7 +146,7 @@ impl Call {
             version,
             correlation_id,
             client_id: String::new(),
-            source,
+            peer,
             body: Bytes::new(),
             slot,
             units,

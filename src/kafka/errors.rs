@@ -2,6 +2,7 @@
 //!
 //! Source: `org.apache.kafka.common.protocol.Errors`.
 
+use crate::coordinator::group::GroupError;
 use crate::log::producers::ProducerError;
 use crate::metadata::controller::{AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError};
 use crate::partition::types::{AppendError, DeleteRecordsError, ReadError};
@@ -42,10 +43,19 @@ error_codes! {
     NOT_LEADER_OR_FOLLOWER = 6 Retriable,
     REQUEST_TIMED_OUT = 7 Retriable,
     MESSAGE_TOO_LARGE = 10 Final,
+    OFFSET_METADATA_TOO_LARGE = 12 Final,
+    COORDINATOR_LOAD_IN_PROGRESS = 14 Retriable,
     COORDINATOR_NOT_AVAILABLE = 15 Retriable,
+    NOT_COORDINATOR = 16 Retriable,
     INVALID_TOPIC_EXCEPTION = 17 Final,
     RECORD_LIST_TOO_LARGE = 18 Final,
     INVALID_REQUIRED_ACKS = 21 Final,
+    ILLEGAL_GENERATION = 22 Final,
+    INCONSISTENT_GROUP_PROTOCOL = 23 Final,
+    INVALID_GROUP_ID = 24 Final,
+    UNKNOWN_MEMBER_ID = 25 Final,
+    INVALID_SESSION_TIMEOUT = 26 Final,
+    REBALANCE_IN_PROGRESS = 27 Final,
     TOPIC_AUTHORIZATION_FAILED = 29 Final,
     INVALID_TIMESTAMP = 32 Final,
     UNSUPPORTED_VERSION = 35 Final,
@@ -63,6 +73,8 @@ error_codes! {
     INVALID_TXN_STATE = 48 Final,
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53 Final,
     KAFKA_STORAGE_ERROR = 56 Retriable,
+    NON_EMPTY_GROUP = 68 Final,
+    GROUP_ID_NOT_FOUND = 69 Final,
     FETCH_SESSION_ID_NOT_FOUND = 70 Retriable,
     INVALID_FETCH_SESSION_EPOCH = 71 Retriable,
     TOPIC_DELETION_DISABLED = 73 Final,
@@ -70,9 +82,13 @@ error_codes! {
     UNKNOWN_LEADER_EPOCH = 75 Retriable,
     UNSUPPORTED_COMPRESSION_TYPE = 76 Final,
     OFFSET_NOT_AVAILABLE = 78 Retriable,
+    MEMBER_ID_REQUIRED = 79 Final,
     PREFERRED_LEADER_NOT_AVAILABLE = 80 Retriable,
+    GROUP_MAX_SIZE_REACHED = 81 Final,
+    FENCED_INSTANCE_ID = 82 Final,
     ELIGIBLE_LEADERS_NOT_AVAILABLE = 83 Retriable,
     ELECTION_NOT_NEEDED = 84 Retriable,
+    GROUP_SUBSCRIBED_TO_TOPIC = 86 Final,
     INVALID_RECORD = 87 Final,
     UNKNOWN_TOPIC_ID = 100 Retriable,
     INCONSISTENT_TOPIC_ID = 103 Retriable,
@@ -207,6 +223,29 @@ pub fn delete_records_error(error: DeleteRecordsError) -> ErrorCode {
         DeleteRecordsError::OutOfRange => ErrorCode::OFFSET_OUT_OF_RANGE,
         DeleteRecordsError::CompactedOnly => ErrorCode::POLICY_VIOLATION,
         DeleteRecordsError::Full | DeleteRecordsError::Offline => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+/// How a request that a group refuses is answered.
+#[must_use]
+pub fn group_error(error: GroupError) -> ErrorCode {
+    match error {
+        GroupError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        GroupError::NotAvailable => ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        GroupError::InvalidGroupId => ErrorCode::INVALID_GROUP_ID,
+        GroupError::GroupNotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::NonEmptyGroup => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::SubscribedToTopic => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+        GroupError::GroupFull => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::UnknownMember => ErrorCode::UNKNOWN_MEMBER_ID,
+        GroupError::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
+        GroupError::FencedInstance => ErrorCode::FENCED_INSTANCE_ID,
+        GroupError::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupError::InconsistentProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::TooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
 }
 

@@ -8,6 +8,7 @@ pub mod context;
 pub mod errors;
 pub mod fetch_sessions;
 pub mod gather;
+pub mod groups;
 pub mod handlers;
 pub mod router;
 pub mod session;

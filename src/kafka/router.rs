@@ -6,12 +6,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 use duramen_wire::ApiKey;
 
-use crate::kafka::call::{Arrival, BadRequest, Call, Preamble};
+use crate::kafka::call::{Arrival, BadRequest, Call, Peer, Preamble};
 use crate::kafka::context::Context;
 use crate::kafka::handlers;
 use crate::net::connection::RequestFrame;
 use crate::net::replies::ReplySlot;
-use crate::partition::turns::Source;
 use crate::rt;
 
 /// Serves one request: answers its call now or keeps it until the answer is known.
@@ -40,6 +39,42 @@ pub const SERVED: &[Served] = &[
     Served {
         key: ApiKey::Metadata,
         handler: handlers::metadata::handle,
+    },
+    Served {
+        key: ApiKey::OffsetCommit,
+        handler: handlers::offset_commit::handle,
+    },
+    Served {
+        key: ApiKey::OffsetFetch,
+        handler: handlers::offset_fetch::handle,
+    },
+    Served {
+        key: ApiKey::FindCoordinator,
+        handler: handlers::find_coordinator::handle,
+    },
+    Served {
+        key: ApiKey::JoinGroup,
+        handler: handlers::join_group::handle,
+    },
+    Served {
+        key: ApiKey::Heartbeat,
+        handler: handlers::heartbeat::handle,
+    },
+    Served {
+        key: ApiKey::LeaveGroup,
+        handler: handlers::leave_group::handle,
+    },
+    Served {
+        key: ApiKey::SyncGroup,
+        handler: handlers::sync_group::handle,
+    },
+    Served {
+        key: ApiKey::DescribeGroups,
+        handler: handlers::describe_groups::handle,
+    },
+    Served {
+        key: ApiKey::ListGroups,
+        handler: handlers::list_groups::handle,
     },
     Served {
         key: ApiKey::ApiVersions,
@@ -82,6 +117,10 @@ pub const SERVED: &[Served] = &[
         handler: handlers::create_partitions::handle,
     },
     Served {
+        key: ApiKey::DeleteGroups,
+        handler: handlers::delete_groups::handle,
+    },
+    Served {
         key: ApiKey::ElectLeaders,
         handler: handlers::elect_leaders::handle,
     },
@@ -92,6 +131,10 @@ pub const SERVED: &[Served] = &[
     Served {
         key: ApiKey::ListPartitionReassignments,
         handler: handlers::list_partition_reassignments::handle,
+    },
+    Served {
+        key: ApiKey::OffsetDelete,
+        handler: handlers::offset_delete::handle,
     },
     Served {
         key: ApiKey::DescribeQuorum,
@@ -124,11 +167,11 @@ impl Served {
 }
 
 /// Hands a request to its handler. A request that cannot be understood closes the connection, as Kafka does.
-pub fn dispatch(context: Rc<Context>, source: Source, frame: RequestFrame, slot: ReplySlot) {
+pub fn dispatch(context: Rc<Context>, peer: Peer, frame: RequestFrame, slot: ReplySlot) {
     let RequestFrame { body, units } = frame;
     let arrival = Arrival {
         context,
-        source,
+        peer,
         slot,
         units,
     };

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::base::limits::REQUESTS_IN_FLIGHT_MAX;
+use crate::kafka::call::Peer;
 use crate::kafka::context::Context;
 use crate::kafka::router;
 use crate::net::admission::MemoryUnits;
@@ -21,10 +22,8 @@ pub async fn serve(context: Rc<Context>, memory: MemoryUnits, accepted: Accepted
         bytes_min: REQUEST_BYTES_MIN,
         bytes_max: usize::try_from(context.config.broker.sockets.request_bytes_max).unwrap_or(usize::MAX),
     };
-    let peer = accepted
-        .stream
-        .peer_address()
-        .map_or_else(|_| "a peer that has gone".to_owned(), |peer| peer.to_string());
+    let address = accepted.stream.peer_address().ok();
+    let peer = address.map_or_else(|| "a peer that has gone".to_owned(), |peer| peer.to_string());
     let mut reader = RequestReader::new(accepted.stream.clone(), limits, memory, Rc::clone(&accepted.activity));
     let replies = Replies::new();
     let writer = write_replies(accepted.stream.clone(), replies.clone(), Rc::clone(&accepted.activity));
@@ -37,7 +36,11 @@ pub async fn serve(context: Rc<Context>, memory: MemoryUnits, accepted: Accepted
         stream.close();
         drop(accepted);
     });
-    if let Err(error) = read_requests(&context, &mut reader, &replies).await {
+    let from = Peer {
+        source: context.shard.new_source(),
+        address,
+    };
+    if let Err(error) = read_requests(&context, from, &mut reader, &replies).await {
         tracing::debug!(peer, %error, "connection closed");
     }
     replies.close();
@@ -45,17 +48,17 @@ pub async fn serve(context: Rc<Context>, memory: MemoryUnits, accepted: Accepted
 
 async fn read_requests(
     context: &Rc<Context>,
+    peer: Peer,
     reader: &mut RequestReader,
     replies: &Replies,
 ) -> Result<(), ConnectionError> {
-    let source = context.shard.new_source();
     loop {
         replies.below(REQUESTS_IN_FLIGHT_MAX).await;
         let Some(frame) = reader.next().await? else {
             return Ok(());
         };
         let slot = replies.reserve();
-        router::dispatch(Rc::clone(context), source, frame, slot);
+        router::dispatch(Rc::clone(context), peer, frame, slot);
         // Many requests may have come in one piece.
         rt::task::yield_if_needed().await;
     }

@@ -24,7 +24,7 @@ use crate::record::{
     TimestampType, Validated, Validation, recompress,
 };
 use crate::rt;
-use crate::storage::{Ahead, NewBatch, StorageError};
+use crate::storage::{self, Ahead, NewBatch, StorageError};
 
 /// Records of a batch that are checked at once, each taking some 10 ns.
 const RECORDS_AT_ONCE_MAX: i32 = 8192;
@@ -171,28 +171,56 @@ impl Partition {
         if let Some(refusal) = self.refusal(view) {
             return Err(refusal);
         }
-        rt::task::begin_part("write a batch");
         let batch = NewBatch::validated(view, validated);
         let batch = ahead.map_or(batch, |ahead| batch.behind(ahead));
+        let appended = self.write(batch, Origin::Client, now)?;
+        let log_append_time = match validated.timestamp_type {
+            TimestampType::LogAppendTime => appended.max_timestamp,
+            TimestampType::CreateTime => TimestampMs::NONE,
+        };
+        Ok(self.appended(&appended, log_append_time))
+    }
+
+    /// Whether a long batch of a producer is on its way, so that [`append_own`](Self::append_own) has to wait.
+    #[must_use]
+    pub fn is_writing_ahead(&self) -> bool {
+        self.log.is_writing_ahead()
+    }
+
+    /// Appends a batch that this broker has made itself: there is nothing to check. Not while another is written ahead.
+    ///
+    /// # Errors
+    /// The log takes no more.
+    pub fn append_own(&self, batch: &Bytes, now: TimestampMs) -> Result<Appended, AppendError> {
+        let view = BatchView::parse_only(batch)?;
+        if let Some(refusal) = self.refusal(&view) {
+            return Err(refusal);
+        }
+        let appended = self.write(NewBatch::as_it_is(&view), Origin::Coordinator, now)?;
+        Ok(self.appended(&appended, TimestampMs::NONE))
+    }
+
+    fn appended(&self, appended: &storage::Appended, log_append_time: TimestampMs) -> Appended {
+        Appended {
+            base_offset: appended.base_offset,
+            end_offset: appended.last_offset.next(),
+            log_append_time,
+            log_start_offset: self.log.log_start_offset(),
+        }
+    }
+
+    fn write(&self, batch: NewBatch<'_>, origin: Origin, now: TimestampMs) -> Result<storage::Appended, AppendError> {
+        rt::task::begin_part("write a batch");
         let outcomes = self
             .log
-            .append(&[batch], Origin::Client, self.leader_epoch.get(), now)
+            .append(&[batch], origin, self.leader_epoch.get(), now)
             .map_err(append_failed)?;
         // With one replica, what is appended is committed.
         self.high_watermark.set(self.log.log_end_offset());
         let outcome = outcomes.into_iter().next().ok_or(AppendError::Offline)?;
         let appended = outcome?;
         self.trace("append");
-        let log_append_time = match validated.timestamp_type {
-            TimestampType::LogAppendTime => appended.max_timestamp,
-            TimestampType::CreateTime => TimestampMs::NONE,
-        };
-        Ok(Appended {
-            base_offset: appended.base_offset,
-            end_offset: appended.last_offset.next(),
-            log_append_time,
-            log_start_offset: self.log.log_start_offset(),
-        })
+        Ok(appended)
     }
 }
 

@@ -99,6 +99,18 @@ impl Partition {
         self.log.make_durable(end_offset).await
     }
 
+    /// Whether everything below `end_offset` is on the disk.
+    #[must_use]
+    pub fn is_durable(&self, end_offset: Offset) -> bool {
+        self.log.durable_end_offset() >= end_offset
+    }
+
+    /// Bytes of the largest batch that the topic takes.
+    #[must_use]
+    pub fn batch_bytes_max(&self) -> usize {
+        usize::try_from(self.config.borrow().message_bytes_max).unwrap_or(usize::MAX)
+    }
+
     /// Producers that are remembered, by their ids.
     #[must_use]
     pub fn active_producers(&self) -> Vec<ActiveProducer> {

@@ -20,7 +20,7 @@ pub mod random;
 )]
 mod uring;
 
-pub use std::net::SocketAddr;
+pub use std::net::{IpAddr, SocketAddr};
 pub use uring::{cores, host, mesh, net, probe, signal};
 #[cfg(not(feature = "sim"))]
 pub use uring::{fs, task, time};

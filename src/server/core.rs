@@ -99,6 +99,7 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     rt::task::spawn_background(Rc::clone(&shard).retain());
     rt::task::spawn_background(Rc::clone(&shard).checkpoint_logs());
     rt::task::spawn_background(Rc::clone(&shard).compact_logs());
+    rt::task::spawn_background(Rc::clone(&shard).expire_groups());
     rt::task::spawn_background(Rc::clone(&shard).watch_room());
     rt::task::spawn_background(Rc::clone(&shard.trash).run());
     if id == CONTROLLER {

@@ -24,6 +24,7 @@ use crate::metadata::controller::{
 use crate::rt;
 use crate::rt::local::{Sender, Turn, oneshot};
 use crate::shard::calls::{ReplyTo, Respond};
+use crate::shard::coordinators::topic;
 use crate::shard::message::{Message, ShardReply};
 use crate::shard::metadata_log::{MetadataLog, MetadataLogError};
 use crate::shard::{CONTROLLER, Origin, Shard};
@@ -199,7 +200,8 @@ impl Shard {
                 ControllerReply::ProducerIds(reply.map(|block| block.first.0..block.end.0))
             }
             ControllerRequest::AutoCreate { name } => {
-                let spec = NewTopic::automatic(fresh_topic_id(&image), &name).spec;
+                let internal = topic::internal(&name, &self.config.broker.groups, image.brokers.len());
+                let spec = internal.unwrap_or_else(|| NewTopic::automatic(fresh_topic_id(&image), &name).spec);
                 let decision = self.decide_topics(&image, vec![spec]);
                 for error in decision.response.iter().filter_map(|result| result.as_ref().err()) {
                     tracing::warn!(topic = name, %error, "a topic that a client asked for cannot be made");

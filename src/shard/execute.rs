@@ -11,6 +11,7 @@ use crate::partition::append::{Begun, Preparation, Prepared};
 use crate::partition::types::{Append, AppendError, Appended, EpochEnd, ReadError};
 use crate::rt;
 use crate::shard::calls::ReplyTo;
+use crate::shard::coordinators::Asker;
 use crate::shard::message::{AckWhen, Answer, Asked, FindEpochEnd, ShardReply, ShardRequest};
 use crate::shard::{Origin, Shard};
 
@@ -47,7 +48,7 @@ async fn sync(pending: &PendingAppend, index: usize, partition: Rc<Partition>, e
 }
 
 /// Has an append on the disk within the topic's `flush.ms`.
-fn flush_in_time(partition: &Rc<Partition>) {
+pub(super) fn flush_in_time(partition: &Rc<Partition>) {
     let Some(within) = partition.take_flush_time() else {
         return;
     };
@@ -85,6 +86,11 @@ impl Shard {
                 let sizes = self.log_sizes();
                 self.answer(origin, ShardReply::LogSizes(sizes));
             }
+            ShardRequest::Group {
+                tag,
+                partition,
+                request,
+            } => self.coordinate(partition, request, Asker { tag, origin }),
             ShardRequest::Controller(request) => self.control(request, origin),
         }
     }
@@ -199,7 +205,7 @@ impl Shard {
     }
 
     /// Wakes the readers of a partition whose high watermark has moved.
-    fn advanced(self: &Rc<Self>, id: TopicIdPartition, partition: &Partition, before: Offset) {
+    pub(super) fn advanced(self: &Rc<Self>, id: TopicIdPartition, partition: &Partition, before: Offset) {
         let high_watermark = partition.high_watermark();
         if high_watermark > before {
             let woken = self.purgatory.borrow_mut().advanced(id, high_watermark);

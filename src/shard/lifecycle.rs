@@ -65,6 +65,7 @@ impl Shard {
     async fn apply_image(self: &Rc<Self>, next: &Arc<MetadataImage>) {
         let old = self.image();
         let mut to_open = Vec::new();
+        let mut deleted = Vec::new();
         for change in next.topics_changed_since(&old) {
             match change {
                 TopicChange::Created(topic) => to_open.extend(self.owned_partitions(next, topic)),
@@ -72,7 +73,10 @@ impl Shard {
                     let owned = self.owned_partitions(next, new);
                     to_open.extend(owned.into_iter().filter(|wanted| self.update(wanted)));
                 }
-                TopicChange::Deleted(topic) => self.remove_topic(topic).await,
+                TopicChange::Deleted(topic) => {
+                    self.remove_topic(topic).await;
+                    deleted.push((Arc::clone(&topic.name), topic.id));
+                }
             }
         }
         for name in next.topic_configs_changed_since(&old) {
@@ -81,6 +85,8 @@ impl Shard {
             }
         }
         self.open_all(to_open).await;
+        self.refresh_coordinators(next);
+        self.forget_topics(deleted);
     }
 
     fn owned_partitions(&self, image: &MetadataImage, topic: &Topic) -> Vec<ToOpen> {

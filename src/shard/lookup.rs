@@ -59,6 +59,11 @@ impl Shard {
         }
     }
 
+    /// Reads one place, and waits for the disk where it has to.
+    pub(super) async fn read_when_warm(&self, asked: &Asked<Read>) -> ReadResult {
+        self.read_after(Wait::Turn, asked).await
+    }
+
     /// Reads again whenever what was waited for is there. The partition may be gone by then.
     async fn read_after(&self, mut wait: Wait, asked: &Asked<Read>) -> ReadResult {
         for _ in 0..COLD_WAITS_PER_READ_MAX {

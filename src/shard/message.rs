@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::base::ids::LeaderEpoch;
 use crate::base::ids::TopicIdPartition;
 use crate::base::offset::Offset;
+use crate::coordinator::group;
 use crate::metadata::MetadataImage;
 use crate::partition::types::{
     ActiveProducer, Append, AppendError, Appended, DeleteRecordsError, DeleteUpTo, EpochEnd, OffsetFound, OffsetTarget,
@@ -98,6 +99,13 @@ pub enum ShardRequest {
     },
     /// The logs of this core, whoever is asked.
     LogSizes,
+    /// Of the groups that a partition of `__consumer_offsets` keeps.
+    Group {
+        /// Comes back with the answer.
+        tag: u32,
+        partition: TopicIdPartition,
+        request: group::Request,
+    },
     /// For core 0 alone.
     Controller(ControllerRequest),
 }
@@ -114,6 +122,7 @@ impl ShardRequest {
             Self::DeleteRecords { .. } => "delete records",
             Self::Producers { .. } => "producers",
             Self::LogSizes => "log sizes",
+            Self::Group { .. } => "group",
             Self::Controller(_) => "controller",
         }
     }
@@ -134,6 +143,10 @@ pub enum ShardReply {
     DeleteRecords(Vec<Answer<Result<Offset, DeleteRecordsError>>>),
     Producers(Vec<Answer<Result<Vec<ActiveProducer>, ReadError>>>),
     LogSizes(Vec<LogSize>),
+    Group {
+        tag: u32,
+        answer: group::Answer,
+    },
     Controller(ControllerReply),
     /// An image was applied: its partitions are open.
     ImageApplied,

@@ -27,6 +27,7 @@ pub mod calls;
 mod checkpoints;
 mod compaction;
 pub mod controller;
+pub mod coordinators;
 pub mod deadlines;
 pub mod directories;
 mod execute;
@@ -80,6 +81,7 @@ pub struct Shard {
     connections: Cell<u64>,
     producer_ids: RefCell<ProducerIds>,
     images: lifecycle::Images,
+    coordinators: coordinators::Coordinators,
     controller: RefCell<Option<Rc<MetadataController>>>,
     may_listen: Cell<bool>,
     stopping: Cell<bool>,

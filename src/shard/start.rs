@@ -21,6 +21,7 @@ use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
 use crate::shard::calls::Calls;
 use crate::shard::controller::MetadataController;
+use crate::shard::coordinators::Coordinators;
 use crate::shard::deadlines::Deadlines;
 use crate::shard::directories::Directories;
 use crate::shard::lifecycle::Images;
@@ -109,6 +110,7 @@ impl Shard {
             connections: Cell::new(0),
             producer_ids: RefCell::new(ProducerIds::default()),
             images: Images::default(),
+            coordinators: Coordinators::default(),
             controller: RefCell::new(None),
             may_listen: Cell::new(false),
             stopping: Cell::new(false),

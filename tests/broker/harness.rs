@@ -58,6 +58,14 @@ impl Broker {
         }
     }
 
+    /// The target, which has been given the settings too, or our own broker with them.
+    pub fn start_with(cores: u16, settings: &[&str]) -> Self {
+        match target() {
+            Some(address) => Self { address, own: None },
+            None => Self::launch(cores, settings),
+        }
+    }
+
     /// Our own broker, with settings; `None`, told to the person, when there is a target.
     pub fn start_own(cores: u16, settings: &[&str]) -> Option<Self> {
         if target().is_some() {

@@ -23,23 +23,27 @@ properties! {
     "group.coordinator.cached.buffer.max.bytes", Int, "1048588", AtLeast(524_288), Cluster, Later;
     "group.coordinator.rebalance.protocols", List, "classic,consumer,streams", Each(&["consumer", "classic", "share", "streams"]), Start, Later;
     "group.coordinator.threads", Int, "4", AtLeast(1), Start, Without;
-    "group.initial.rebalance.delay.ms", Int, "3000", Any, Start, Later:
+    "group.initial.rebalance.delay.ms", Int, "3000", Any, Start, Used:
         "how long the first rebalance of an empty group waits for members";
-    "group.max.session.timeout.ms", Int, "1800000", Any, Start, Later:
+    "group.max.session.timeout.ms", Int, "1800000", Any, Start, Used:
         "longest session timeout of a classic member";
-    "group.max.size", Int, "2147483647", AtLeast(1), Start, Later;
-    "group.min.session.timeout.ms", Int, "6000", Any, Start, Later:
+    "group.max.size", Int, "2147483647", AtLeast(1), Start, Used:
+        "most members of a classic group";
+    "group.min.session.timeout.ms", Int, "6000", Any, Start, Used:
         "shortest session timeout of a classic member";
-    "offset.metadata.max.bytes", Int, "4096", Any, Start, Later;
+    "offset.metadata.max.bytes", Int, "4096", Any, Start, Used:
+        "longest text beside a committed offset";
     "offsets.commit.timeout.ms", Int, "5000", AtLeast(1), Start, Later;
     "offsets.load.buffer.size", Int, "5242880", AtLeast(1), Start, Later;
-    "offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), Start, Later;
-    "offsets.retention.minutes", Int, "10080", AtLeast(1), Start, Later:
+    "offsets.retention.check.interval.ms", Long, "600000", AtLeast(1), Start, Used:
+        "time between two looks for offsets and groups that are not needed any more";
+    "offsets.retention.minutes", Int, "10080", AtLeast(1), Start, Used:
         "committed offsets of an empty group are kept for so long";
     "offsets.topic.compression.codec", Int, "0", Any, Start, Later;
-    "offsets.topic.num.partitions", Int, "50", AtLeast(1), Start, Later:
+    "offsets.topic.num.partitions", Int, "50", AtLeast(1), Start, Used:
         "partitions of __consumer_offsets";
-    "offsets.topic.replication.factor", Short, "3", AtLeast(1), Start, Later:
-        "replicas of __consumer_offsets";
-    "offsets.topic.segment.bytes", Int, "104857600", AtLeast(1), Start, Later;
+    "offsets.topic.replication.factor", Short, "3", AtLeast(1), Start, Used:
+        "replicas of __consumer_offsets, at most as many as there are brokers";
+    "offsets.topic.segment.bytes", Int, "104857600", AtLeast(1), Start, Used:
+        "bytes of a segment of __consumer_offsets";
 }

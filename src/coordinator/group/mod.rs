@@ -35,6 +35,7 @@ mod tests;
 
 pub use config::Config;
 pub use effects::Effects;
+pub use expiry::Walked;
 pub use load::{Loader, Skipped};
 pub use offsets::{Committed, Offsets};
 pub use place::partition_of;

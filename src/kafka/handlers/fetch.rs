@@ -201,6 +201,7 @@ impl Respond for PendingFetch {
             | ShardReply::DeleteRecords(_)
             | ShardReply::Producers(_)
             | ShardReply::LogSizes(_)
+            | ShardReply::Group { .. }
             | ShardReply::Controller(_)
             | ShardReply::ImageApplied => {
                 let other_reply = true;

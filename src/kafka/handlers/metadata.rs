@@ -21,6 +21,8 @@ pub struct AuthorizedOperations(i32);
 impl AuthorizedOperations {
     /// Read, write, create, delete, alter, describe, describe and alter configs: all that a topic knows, as nobody restricts it.
     pub const TOPIC: Self = Self(0x0df8);
+    /// Read, delete, describe, describe and alter configs.
+    pub const GROUP: Self = Self(0x0d48);
     /// Create, alter, describe, cluster action, describe and alter configs, idempotent write.
     pub const CLUSTER: Self = Self(0x1fa0);
 

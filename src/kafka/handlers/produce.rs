@@ -97,7 +97,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
                     });
                     let what = Append {
                         batch,
-                        source: call.source,
+                        source: call.peer.source,
                         zstd_allowed: call.version >= ZSTD_VERSION_MIN,
                     };
                     by_core.add(

@@ -1,0 +1,104 @@
+//! ListGroups (16), of all partitions that keep groups.
+
+use duramen_wire::messages::list_groups_request::ListGroupsRequest;
+use duramen_wire::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
+
+use crate::coordinator::group::{Answer, Listed, Request};
+use crate::kafka::call::{BadRequest, Call};
+use crate::kafka::errors::group_error;
+use crate::kafka::groups::{Asking, ask_all, places};
+
+struct Answering {
+    filter: Filter,
+    response: ListGroupsResponse,
+}
+
+/// What a client wants to see: an empty list is everything (KIP-518, KIP-848).
+struct Filter {
+    states: Vec<String>,
+    types: Vec<String>,
+}
+
+impl Filter {
+    fn admits(&self, listed: &Listed) -> bool {
+        let admits = |wanted: &[String], name: &str| {
+            wanted.is_empty() || wanted.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
+        };
+        admits(&self.states, listed.state) && admits(&self.types, listed.group_type)
+    }
+}
+
+/// Takes the request.
+///
+/// # Errors
+/// The request cannot be decoded.
+pub fn handle(call: Call) -> Result<(), BadRequest> {
+    let request: ListGroupsRequest = call.decode()?;
+    let answering = Answering {
+        filter: Filter {
+            states: request.states_filter,
+            types: request.types_filter,
+        },
+        response: ListGroupsResponse::default(),
+    };
+    let asked = places(&call.context.image()).into_iter().map(|place| Asking {
+        tag: 0,
+        place: Some(place),
+        request: Request::List,
+    });
+    let asked = asked.collect();
+    ask_all(call, answering, asked, absorb, |call, mut answering| {
+        if answering.response.error_code != 0 {
+            answering.response.groups.clear();
+        }
+        call.respond(&answering.response);
+    });
+    Ok(())
+}
+
+fn absorb(answering: &mut Answering, _: u32, answer: Answer) {
+    let Answer::List(result) = answer else { return };
+    match result {
+        Err(error) => answering.response.error_code = group_error(error).0,
+        Ok(listed) => {
+            let admitted = listed.into_iter().filter(|listed| answering.filter.admits(listed));
+            answering.response.groups.extend(admitted.map(|listed| ListedGroup {
+                group_id: listed.group.to_string(),
+                protocol_type: listed.protocol_type.map(|text| text.to_string()).unwrap_or_default(),
+                group_state: listed.state.to_owned(),
+                group_type: listed.group_type.to_owned(),
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_admit_by_name() {
+        let listed = Listed {
+            group: "g".into(),
+            protocol_type: None,
+            state: "PreparingRebalance",
+            group_type: "classic",
+        };
+        for (states, types, expected) in [
+            (&[][..], &[][..], true),
+            (&["preparingrebalance"], &[], true),
+            (&[" PreparingRebalance ", "x"], &["Classic"], true),
+            (&["Stable"], &[], false),
+            (&[], &["consumer"], false),
+            (&["Stable"], &["classic"], false),
+            (&[""], &[], false),
+        ] {
+            let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+            let filter = Filter {
+                states: owned(states),
+                types: owned(types),
+            };
+            assert_eq!(filter.admits(&listed), expected, "{states:?} {types:?}");
+        }
+    }
+}
