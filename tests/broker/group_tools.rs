@@ -4,7 +4,7 @@ use duramen_wire::messages::{DeleteGroupsRequest, DescribeGroupsRequest, Describ
 
 use crate::codes::{GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, NONE};
 use crate::fixture::{create_topic, describe};
-use crate::group_fixture::{commit, fetch_all, new_group, stable_alone, start, subscription};
+use crate::group_fixture::{commit, fetch_all, new_group, stable_alone, start, subscription, wait_for_coordinator};
 
 const OPERATIONS: i32 = 0x0d48;
 
@@ -20,6 +20,7 @@ fn groups_are_described() {
     let (_broker, mut client) = start(2);
     let group = new_group(&mut client);
     let member = stable_alone(&mut client, &group);
+    wait_for_coordinator(&mut client, "nothing");
     for version in 0..=6 {
         let mut asked = describe_groups(&[&group, "nothing"]);
         asked.include_authorized_operations = version >= 3;
@@ -124,6 +125,7 @@ fn groups_are_deleted_with_their_offsets() {
     let topic = create_topic(&mut client, "gone", 1);
     let stable = new_group(&mut client);
     stable_alone(&mut client, &stable);
+    wait_for_coordinator(&mut client, "nothing");
     for version in 0..=2 {
         let simple = new_group(&mut client);
         assert_eq!(commit(&mut client, &simple, &topic, 0, 1), NONE);

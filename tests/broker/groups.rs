@@ -171,6 +171,8 @@ fn two_members_share_and_take_over() {
 fn what_makes_no_sense_is_refused_as_kafka_refuses_it() {
     let (_broker, mut client) = start(2);
     let group = new_group(&mut client);
+    wait_for_coordinator(&mut client, &format!("{group}x"));
+    wait_for_coordinator(&mut client, "nothing");
     let member = stable_alone(&mut client, &group);
     type Change = fn(&mut JoinGroupRequest);
     let joins: &[(&str, Change, i16)] = &[
@@ -281,7 +283,6 @@ fn what_makes_no_sense_is_refused_as_kafka_refuses_it() {
         (&group, &member, 0, ILLEGAL_GENERATION),
         (&group, &member, i32::MAX, ILLEGAL_GENERATION),
     ] {
-        wait_for_coordinator(&mut client, of);
         assert_eq!(
             heartbeat(&mut client, of, id, generation),
             expected,

@@ -3,7 +3,7 @@
 use duramen_wire::messages::list_groups_request::ListGroupsRequest;
 use duramen_wire::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
 
-use crate::coordinator::group::{Answer, Listed, Request};
+use crate::coordinator::group::{Answer, GroupError, Listed, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::group_error;
 use crate::kafka::groups::{Asking, ask_all, places};
@@ -59,6 +59,8 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 fn absorb(answering: &mut Answering, _: u32, answer: Answer) {
     let Answer::List(result) = answer else { return };
     match result {
+        // Whoever coordinates them lists them (Kafka: `GroupCoordinatorService.listGroups`).
+        Err(GroupError::NotCoordinator) => {}
         Err(error) => answering.response.error_code = group_error(error).0,
         Ok(listed) => {
             let admitted = listed.into_iter().filter(|listed| answering.filter.admits(listed));
