@@ -122,7 +122,7 @@ impl Record {
     }
 }
 
-fn encode<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes, EncodeError> {
+pub(super) fn encode<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes, EncodeError> {
     let mut writer = Writer::new();
     writer.int16(prefix);
     message.encode(&mut writer, version)?;
@@ -136,12 +136,12 @@ fn split(bytes: &[u8]) -> Result<(i16, Bytes), RecordError> {
     }
 }
 
-fn message<M: Message>(bytes: &Bytes, version: i16) -> Result<M, RecordError> {
+pub(super) fn message<M: Message>(bytes: &Bytes, version: i16) -> Result<M, RecordError> {
     let budget = bytes.len().saturating_mul(DECODE_BUDGET_PER_BYTE).max(4096);
     Ok(M::decode(&mut Reader::new(bytes, budget), version)?)
 }
 
-fn versioned<M: Message>(value: Option<&[u8]>) -> Result<Option<M>, RecordError> {
+pub(super) fn versioned<M: Message>(value: Option<&[u8]>) -> Result<Option<M>, RecordError> {
     let Some(value) = value else { return Ok(None) };
     let (version, bytes) = split(value)?;
     message(&bytes, version).map(Some)

@@ -1,7 +1,7 @@
 //! Steps of one member, in a table; and members that reconcile against each other until all have their targets.
 
-use super::*;
 use crate::base::ids::TopicId;
+use crate::coordinator::group::consumer::{Assignment, Current, MemberState, Owned, Reconcile};
 
 const A: TopicId = TopicId([1; 16]);
 const B: TopicId = TopicId([2; 16]);
@@ -178,101 +178,5 @@ fn one_step() {
             .collect();
         assert_eq!(has, assigned, "{}", case.what);
         assert!(next.pending_revocation.has_the_same(&set(pending)), "{}", case.what);
-    }
-}
-
-/// Members with random targets, in random order and with heartbeats that get lost, never own a partition twice, and all arrive.
-#[test]
-fn all_arrive_and_no_partition_has_two_owners() {
-    for seed in 0..200u64 {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut below = |bound: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % bound
-        };
-        let mut members = vec![Current::default(); 4];
-        let mut targets = vec![Assignment::default(); 4];
-        // What each client holds, as it has heard.
-        let mut clients = vec![Assignment::default(); 4];
-        let mut epoch = 0;
-        for round in 0..200 {
-            if round % 20 == 0 && round < 140 {
-                epoch += 1;
-                targets = vec![Assignment::default(); 4];
-                for partition in 0..10 {
-                    let owner = usize::try_from(below(4)).unwrap();
-                    targets[owner].insert(A, partition, ());
-                }
-            }
-            let place = usize::try_from(below(4)).unwrap();
-            let next = {
-                let books = &members;
-                members[place].step(&Reconcile {
-                    target_epoch: epoch,
-                    target: &targets[place],
-                    owned: (below(3) > 0).then_some(&clients[place]),
-                    is_subscribed: &|_| true,
-                    is_owned: &|topic, partition| {
-                        let mut books = books.iter();
-                        books.any(|member| {
-                            member.assigned.contains(topic, partition)
-                                || member.pending_revocation.contains(topic, partition)
-                        })
-                    },
-                })
-            };
-            members[place] = next;
-            // The answer may get lost.
-            if below(4) > 0 {
-                let heard = members[place]
-                    .assigned
-                    .iter()
-                    .map(|(topic, partition, _)| (topic, partition));
-                clients[place] = heard.collect();
-            }
-            for partition in 0..10 {
-                let holders = clients.iter().filter(|client| client.contains(A, partition)).count();
-                assert!(
-                    holders <= 1,
-                    "seed {seed}, round {round}: partition {partition} has {holders} holders"
-                );
-            }
-        }
-        for _ in 0..12 {
-            for place in 0..4 {
-                let next = {
-                    let books = &members;
-                    members[place].step(&Reconcile {
-                        target_epoch: epoch,
-                        target: &targets[place],
-                        owned: Some(&clients[place]),
-                        is_subscribed: &|_| true,
-                        is_owned: &|topic, partition| {
-                            let mut books = books.iter();
-                            books.any(|member| {
-                                member.assigned.contains(topic, partition)
-                                    || member.pending_revocation.contains(topic, partition)
-                            })
-                        },
-                    })
-                };
-                members[place] = next;
-                let heard = members[place]
-                    .assigned
-                    .iter()
-                    .map(|(topic, partition, _)| (topic, partition));
-                clients[place] = heard.collect();
-            }
-        }
-        for (member, target) in members.iter().zip(&targets) {
-            assert_eq!(
-                (member.state, member.epoch),
-                (MemberState::Stable, epoch),
-                "seed {seed}"
-            );
-            assert!(member.assigned.has_the_same(target), "seed {seed}");
-        }
     }
 }

@@ -1,0 +1,425 @@
+//! Groups from outside: heartbeats go in, records are replayed, and a second group that is only loaded stays the same.
+
+mod life;
+mod reconcile;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::assign::Topic;
+use super::*;
+use crate::base::ids::TopicId;
+use crate::base::time::TimestampMs;
+
+#[derive(Default)]
+struct Topics(BTreeMap<&'static str, Topic>);
+
+impl Topics {
+    fn of(topics: &[(&'static str, i32)]) -> Self {
+        let numbered = (1u8..).zip(topics);
+        let topics = numbered.map(|(number, &(name, partitions))| {
+            let id = TopicId([number; 16]);
+            (name, Topic { id, partitions })
+        });
+        Self(topics.collect())
+    }
+}
+
+impl Catalogue for Topics {
+    fn topic(&self, name: &str) -> Option<Topic> {
+        self.0.get(name).copied()
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(self.0.keys().copied())
+    }
+}
+
+/// A group, and the same one as it would be after a restart.
+struct Books {
+    live: Group,
+    loaded: Group,
+    topics: Topics,
+    config: Config,
+}
+
+impl Books {
+    fn new(topics: &[(&'static str, i32)]) -> Self {
+        Self {
+            live: Group::new("g".into()),
+            loaded: Group::new("g".into()),
+            topics: Topics::of(topics),
+            config: Config::default(),
+        }
+    }
+
+    fn keep(&mut self, records: &[ConsumerRecord]) {
+        for record in records {
+            self.live.replay(&record.what);
+            let (key, value) = record.encode().unwrap();
+            let number = i16::from_be_bytes([key[0], key[1]]);
+            let decoded = ConsumerRecord::decode(number, &key.slice(2..), value.as_deref())
+                .unwrap()
+                .unwrap();
+            assert_eq!(decoded, *record, "as it stands in the log");
+            self.loaded.replay(&decoded.what);
+        }
+        assert_eq!(self.live, self.loaded);
+    }
+
+    fn beat(&mut self, beat: &Heartbeat) -> Result<Beaten, Refused> {
+        beat.check(&self.config)?;
+        let outcome = self.live.heartbeat(beat, &self.topics, &self.config)?;
+        self.keep(&outcome.records);
+        let member = self
+            .live
+            .members()
+            .find(|(id, _)| **id == beat.member_id)
+            .map(|(_, member)| member);
+        assert_eq!(member, outcome.member.as_ref(), "the records say what the outcome says");
+        Ok(outcome.beaten)
+    }
+}
+
+fn names(names: &[&str]) -> BTreeSet<Arc<str>> {
+    names.iter().map(|name| Arc::from(*name)).collect()
+}
+
+fn joining(id: &str, topics: &[&str]) -> Heartbeat {
+    Heartbeat {
+        group: "g".into(),
+        member_id: id.into(),
+        rebalance_timeout_ms: 60_000,
+        subscribed_names: Some(names(topics)),
+        owned: Some(Assignment::default()),
+        ..Heartbeat::default()
+    }
+}
+
+fn going_on(id: &str, epoch: i32) -> Heartbeat {
+    Heartbeat {
+        group: "g".into(),
+        member_id: id.into(),
+        member_epoch: epoch,
+        rebalance_timeout_ms: -1,
+        ..Heartbeat::default()
+    }
+}
+
+fn owning(id: &str, epoch: i32, partitions: &[i32]) -> Heartbeat {
+    Heartbeat {
+        owned: Some(
+            partitions
+                .iter()
+                .map(|partition| (TopicId([1; 16]), *partition))
+                .collect(),
+        ),
+        ..going_on(id, epoch)
+    }
+}
+
+fn partitions(beaten: &Beaten) -> Option<Vec<i32>> {
+    let assigned = beaten.assigned.as_ref()?;
+    Some(assigned.iter().map(|(_, partition, _)| partition).collect())
+}
+
+#[test]
+fn two_members_share_a_topic() {
+    let mut books = Books::new(&[("t", 4)]);
+    assert_eq!(books.live.state(), GroupState::Empty);
+    let first = books.beat(&joining("a", &["t"])).unwrap();
+    assert_eq!((first.member_epoch, partitions(&first)), (1, Some(vec![0, 1, 2, 3])));
+    let again = books.beat(&going_on("a", 1)).unwrap();
+    assert_eq!((again.member_epoch, partitions(&again)), (1, None), "nothing new");
+
+    // Another comes: it has to wait for what the first gives up.
+    let second = books.beat(&joining("b", &["t"])).unwrap();
+    assert_eq!((second.member_epoch, partitions(&second)), (2, Some(vec![])));
+    assert_eq!(books.live.state(), GroupState::Reconciling);
+    let first = books.beat(&owning("a", 1, &[0, 1, 2, 3])).unwrap();
+    assert_eq!(
+        (first.member_epoch, partitions(&first)),
+        (1, Some(vec![0, 1])),
+        "it stays in its epoch"
+    );
+    let second = books.beat(&owning("b", 2, &[])).unwrap();
+    assert_eq!(partitions(&second), None, "not given up yet");
+    let first = books.beat(&owning("a", 1, &[0, 1])).unwrap();
+    assert_eq!((first.member_epoch, partitions(&first)), (2, None));
+    let second = books.beat(&owning("b", 2, &[])).unwrap();
+    assert_eq!((second.member_epoch, partitions(&second)), (2, Some(vec![2, 3])));
+    assert_eq!(books.live.state(), GroupState::Stable);
+
+    // One goes: the other gets all.
+    let left = books.beat(&going_on("a", -1)).unwrap();
+    assert_eq!((left.member_epoch, partitions(&left)), (-1, None));
+    assert_eq!(books.live.state(), GroupState::Assigning);
+    let second = books.beat(&owning("b", 2, &[2, 3])).unwrap();
+    assert_eq!((second.member_epoch, partitions(&second)), (3, Some(vec![0, 1, 2, 3])));
+    assert_eq!(books.beat(&going_on("b", -1)).unwrap().member_epoch, -1);
+    assert_eq!(books.live.state(), GroupState::Empty);
+}
+
+#[test]
+fn topics_that_change() {
+    let mut books = Books::new(&[("t", 1), ("u", 1)]);
+    books.beat(&joining("a", &["t", "no-such-topic"])).unwrap();
+    books.topics.0.get_mut("t").unwrap().partitions = 3;
+    let beaten = books.beat(&owning("a", 1, &[0])).unwrap();
+    assert_eq!(
+        (beaten.member_epoch, partitions(&beaten)),
+        (2, Some(vec![0, 1, 2])),
+        "more partitions"
+    );
+    books.topics.0.remove("t");
+    let beaten = books.beat(&owning("a", 2, &[0, 1, 2])).unwrap();
+    assert_eq!(partitions(&beaten), Some(vec![]), "they are to be given up");
+    let beaten = books.beat(&owning("a", 2, &[])).unwrap();
+    assert_eq!(beaten.member_epoch, 3);
+}
+
+#[test]
+fn a_subscription_that_changes() {
+    let mut books = Books::new(&[("t", 2), ("u", 2)]);
+    books.beat(&joining("a", &["t"])).unwrap();
+    let other = Heartbeat {
+        subscribed_names: Some(names(&["u"])),
+        ..owning("a", 1, &[0, 1])
+    };
+    let beaten = books.beat(&other).unwrap();
+    assert_eq!(
+        (beaten.member_epoch, partitions(&beaten)),
+        (1, Some(vec![])),
+        "the old ones first"
+    );
+    let beaten = books.beat(&owning("a", 1, &[])).unwrap();
+    assert_eq!((beaten.member_epoch, partitions(&beaten)), (2, Some(vec![0, 1])));
+    let topics: Vec<TopicId> = beaten.assigned.unwrap().topics().map(|(topic, _)| topic).collect();
+    assert_eq!(topics, [TopicId([2; 16])]);
+}
+
+#[test]
+fn patterns() {
+    let mut books = Books::new(&[("orders-1", 1), ("orders-2", 1), ("payments", 1)]);
+    let by_pattern = |id: &str, regex: &str| Heartbeat {
+        subscribed_names: None,
+        subscribed_regex: Some(regex.into()),
+        ..joining(id, &[])
+    };
+    let beaten = books.beat(&by_pattern("a", "orders-.*")).unwrap();
+    assert_eq!(beaten.assigned.as_ref().map(Partitions::len), Some(2));
+    assert_eq!(books.live.resolved.len(), 1);
+    // A new topic is found when the patterns are looked at again.
+    books.topics.0.insert(
+        "orders-3",
+        Topic {
+            id: TopicId([9; 16]),
+            partitions: 1,
+        },
+    );
+    let records = books.live.refresh(&books.topics, TimestampMs(7));
+    books.keep(&records);
+    assert_eq!(books.live.refresh(&books.topics, TimestampMs(8)), []);
+    let beaten = books.beat(&going_on("a", 1)).unwrap();
+    assert_eq!(beaten.assigned.as_ref().map(Partitions::len), Some(3));
+    // The whole name has to match.
+    let beaten = books.beat(&by_pattern("b", "payment")).unwrap();
+    assert_eq!(beaten.assigned.as_ref().map(Partitions::len), Some(0));
+    assert_eq!(books.live.resolved.len(), 2);
+    books.beat(&going_on("b", -1)).unwrap();
+    assert_eq!(books.live.resolved.len(), 1, "nobody uses the other any more");
+    let refused = books.beat(&by_pattern("c", "(")).unwrap_err();
+    assert!(matches!(refused, Refused::InvalidRegex(..)), "{refused}");
+    let huge = books.beat(&by_pattern("c", "(a{1000}){1000}")).unwrap_err();
+    assert!(matches!(huge, Refused::InvalidRegex(..)), "{huge}");
+}
+
+#[test]
+fn static_members() {
+    let mut books = Books::new(&[("t", 2)]);
+    let instance = |beat: Heartbeat, instance: &str| Heartbeat {
+        instance_id: Some(instance.into()),
+        ..beat
+    };
+    books.beat(&instance(joining("a", &["t"]), "i")).unwrap();
+    let refused = books.beat(&instance(joining("b", &["t"]), "i")).unwrap_err();
+    assert!(matches!(refused, Refused::UnreleasedInstance { .. }), "{refused}");
+    // Away for a while: nobody else gets what it has.
+    let away = books.beat(&instance(going_on("a", -2), "i")).unwrap();
+    assert_eq!(away.member_epoch, -2);
+    let other = books.beat(&joining("c", &["t"])).unwrap();
+    assert_eq!(partitions(&other), Some(vec![]));
+    // It comes back as another member, in its place.
+    let back = books.beat(&instance(joining("b", &["t"]), "i")).unwrap();
+    assert_eq!(books.live.members().len(), 2);
+    assert_eq!((back.member_epoch, partitions(&back)), (2, Some(vec![0])));
+    let fenced = books.beat(&instance(going_on("a", 1), "i")).unwrap_err();
+    assert!(matches!(fenced, Refused::FencedInstance { .. }), "{fenced}");
+    let unknown = books.beat(&instance(going_on("a", 1), "j")).unwrap_err();
+    assert!(matches!(unknown, Refused::UnknownInstance(_)), "{unknown}");
+    books.beat(&instance(going_on("b", -1), "i")).unwrap();
+    let other = books.beat(&owning("c", 2, &[])).unwrap();
+    assert_eq!((other.member_epoch, partitions(&other)), (3, Some(vec![0, 1])));
+}
+
+#[test]
+fn epochs_that_do_not_fit() {
+    let mut books = Books::new(&[("t", 2)]);
+    books.beat(&joining("a", &["t"])).unwrap();
+    let greater = books.beat(&going_on("a", 2)).unwrap_err();
+    assert!(
+        matches!(
+            greater,
+            Refused::FencedEpoch {
+                compared: "greater",
+                said: 2,
+                known: 1
+            }
+        ),
+        "{greater}"
+    );
+    books.topics.0.get_mut("t").unwrap().partitions = 3;
+    let beaten = books.beat(&owning("a", 1, &[0, 1])).unwrap();
+    assert_eq!(beaten.member_epoch, 2);
+    // The answer was lost: it comes with the epoch before.
+    let lost = books.beat(&owning("a", 1, &[0, 1])).unwrap();
+    assert_eq!(lost.member_epoch, 2);
+    for beat in [going_on("a", 1), owning("a", 1, &[0, 9]), going_on("a", 0)] {
+        let is_join = beat.member_epoch == 0;
+        let refused = books.beat(&beat).unwrap_err();
+        assert_eq!(matches!(refused, Refused::Invalid(_)), is_join, "{refused}");
+    }
+    let unknown = books.beat(&going_on("b", 1)).unwrap_err();
+    assert!(matches!(unknown, Refused::UnknownMember(..)), "{unknown}");
+    // A member that has lost all joins again with its id, and gets what it had.
+    let again = books.beat(&joining("a", &["t"])).unwrap();
+    assert_eq!((again.member_epoch, partitions(&again)), (2, Some(vec![0, 1, 2])));
+}
+
+#[test]
+fn what_no_member_says() {
+    let base = || joining("a", &["t"]);
+    let empty: Option<Arc<str>> = Some("".into());
+    let cases = [
+        (
+            "MemberId can't be empty.",
+            Heartbeat {
+                member_id: "".into(),
+                ..base()
+            },
+        ),
+        (
+            "GroupId can't be empty.",
+            Heartbeat {
+                group: "".into(),
+                ..base()
+            },
+        ),
+        (
+            "InstanceId can't be empty.",
+            Heartbeat {
+                instance_id: empty.clone(),
+                ..base()
+            },
+        ),
+        (
+            "RackId can't be empty.",
+            Heartbeat {
+                rack_id: empty,
+                ..base()
+            },
+        ),
+        (
+            "RebalanceTimeoutMs must be provided in first request.",
+            Heartbeat {
+                rebalance_timeout_ms: -1,
+                ..base()
+            },
+        ),
+        (
+            "TopicPartitions must be empty when (re-)joining.",
+            Heartbeat { owned: None, ..base() },
+        ),
+        (
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+            Heartbeat {
+                subscribed_names: None,
+                ..base()
+            },
+        ),
+        ("InstanceId can't be null.", going_on("a", -2)),
+        ("MemberEpoch is invalid.", going_on("a", -3)),
+        ("MemberEpoch is invalid.", going_on("a", i32::MIN)),
+        (
+            "ServerAssignor magic is not supported. Supported assignors: uniform, range.",
+            Heartbeat {
+                assignor: Some("magic".into()),
+                ..base()
+            },
+        ),
+    ];
+    for (message, beat) in cases {
+        assert_eq!(beat.check(&Config::default()).unwrap_err().to_string(), message);
+    }
+    assert_eq!(base().check(&Config::default()), Ok(()));
+}
+
+#[test]
+fn a_full_group_takes_no_more() {
+    let mut books = Books::new(&[("t", 2)]);
+    books.config.members_max = 1;
+    books.beat(&joining("a", &["t"])).unwrap();
+    assert_eq!(books.beat(&joining("b", &["t"])), Err(Refused::Full(1)));
+    books.beat(&joining("a", &["t"])).unwrap();
+}
+
+#[test]
+fn assignors_are_voted_for() {
+    let mut books = Books::new(&[("t", 2), ("u", 2)]);
+    let wanting = |id: &str| Heartbeat {
+        assignor: Some("range".into()),
+        ..joining(id, &["t", "u"])
+    };
+    books.beat(&wanting("a")).unwrap();
+    books.beat(&wanting("b")).unwrap();
+    let of = |id: &str| {
+        books
+            .live
+            .target(id)
+            .unwrap()
+            .iter()
+            .map(|(_, partition, ())| partition)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("a"), of("b")),
+        (vec![0, 0], vec![1, 1]),
+        "partitions of one number go together"
+    );
+}
+
+#[test]
+fn large_groups_are_assigned_in_steps() {
+    let mut books = Books::new(&[("t", 5000)]);
+    for id in ["a", "b"] {
+        let beat = joining(id, &["t"]);
+        let outcome = books.live.heartbeat(&beat, &books.topics, &books.config).unwrap();
+        assert!(outcome.is_unassigned);
+        books.keep(&outcome.records);
+    }
+    assert_eq!(books.live.state(), GroupState::Assigning);
+    let (epoch, mut assigning) = books.live.assignment(&books.topics, &books.config);
+    let mut steps = 1;
+    while !assigning.advance(500) {
+        steps += 1;
+    }
+    assert!(steps >= 10, "{steps}");
+    // One has gone meanwhile, and nothing is kept for it.
+    let left = books.beat(&going_on("b", -1)).unwrap();
+    assert_eq!(left.member_epoch, -1);
+    let records = books.live.adopt(epoch, assigning.finish());
+    books.keep(&records);
+    assert_eq!(books.live.target("a").map(Partitions::len), Some(2500));
+    assert_eq!(books.live.target("b"), None);
+    assert_eq!(books.live.adopt(epoch, Vec::new()), [], "older targets are of no use");
+}
