@@ -38,7 +38,8 @@ pub use workspace::Workspace;
 pub struct Partition {
     pub id: TopicIdPartition,
     log: Log,
-    config: RefCell<TopicConfig>,
+    /// The same for all partitions of the topic.
+    config: RefCell<Rc<TopicConfig>>,
     leader_epoch: Cell<LeaderEpoch>,
     high_watermark: Cell<Offset>,
     workspace: Rc<Workspace>,
@@ -56,7 +57,7 @@ impl Partition {
     pub fn new(
         id: TopicIdPartition,
         log: Log,
-        config: TopicConfig,
+        config: Rc<TopicConfig>,
         leader_epoch: LeaderEpoch,
         workspace: Rc<Workspace>,
     ) -> Result<Self, StorageError> {
@@ -134,7 +135,7 @@ impl Partition {
     }
 
     /// Takes new settings of its topic.
-    pub fn configure(&self, config: TopicConfig) {
+    pub fn configure(&self, config: Rc<TopicConfig>) {
         self.log.set_settings(log_settings(&config));
         self.config.replace(config);
     }

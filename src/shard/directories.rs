@@ -60,9 +60,58 @@ pub struct Directories {
     journal_bytes: Vec<u64>,
     /// This core's journal on each of them, where there is one; none before [`open_journals`](Self::open_journals).
     journals: OnceCell<Vec<Option<Journal>>>,
-    /// Partitions with files, by the place of their directory.
-    placed: RefCell<BTreeMap<TopicPartition, usize>>,
+    placed: RefCell<Placed>,
     removals: Rc<Removals>,
+}
+
+/// Partitions with files, by the place of their directory.
+struct Placed {
+    by_partition: BTreeMap<TopicPartition, usize>,
+    /// How many partitions each directory has.
+    counts: Vec<usize>,
+}
+
+impl Placed {
+    fn new(directories: usize) -> Self {
+        Self {
+            by_partition: BTreeMap::new(),
+            counts: vec![0; directories],
+        }
+    }
+
+    fn get(&self, partition: &TopicPartition) -> Option<usize> {
+        self.by_partition.get(partition).copied()
+    }
+
+    /// The directory with the fewest partitions, the first of several.
+    fn with_fewest(&self) -> usize {
+        let counts = self.counts.iter().enumerate();
+        counts.min_by_key(|(_, count)| **count).map_or(0, |(place, _)| place)
+    }
+
+    fn insert(&mut self, partition: TopicPartition, place: usize) {
+        self.remove(&partition);
+        self.by_partition.insert(partition, place);
+        if let Some(count) = self.counts.get_mut(place) {
+            *count += 1;
+        }
+    }
+
+    fn remove(&mut self, partition: &TopicPartition) -> Option<usize> {
+        let place = self.by_partition.remove(partition)?;
+        if let Some(count) = self.counts.get_mut(place) {
+            *count = count.saturating_sub(1);
+        }
+        Some(place)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&TopicPartition, usize)> {
+        self.by_partition.iter().map(|(partition, place)| (partition, *place))
+    }
+
+    fn len(&self) -> usize {
+        self.by_partition.len()
+    }
 }
 
 impl Directories {
@@ -71,7 +120,7 @@ impl Directories {
     /// # Errors
     /// A directory cannot be listed.
     pub fn new(all: Vec<LogDirectory>, core: ShardId, journal_bytes: Vec<u64>) -> Result<Self, StorageError> {
-        let mut placed = BTreeMap::new();
+        let mut placed = Placed::new(all.len());
         for (place, directory) in all.iter().enumerate() {
             for found in directory.partitions()? {
                 placed.insert(found.partition, place);
@@ -159,13 +208,9 @@ impl Directories {
                 directory: std::path::PathBuf::new(),
             });
         };
-        if directory.topic_id_of(partition).is_some_and(|found| found != topic_id) {
-            let path = directory.set_aside(partition)?;
-            tracing::warn!(%partition, moved_to = %path.display(), "files of another topic with this name were here; they are set aside");
-        }
-        directory.create_partition(partition, topic_id).await?;
-        let request = directory.open_request(partition, settings, rt::time::wall());
-        let (log, report) = Log::open(directory.health(), request).await?;
+        let (log, report) = directory
+            .open_log(partition, topic_id, settings, rt::time::wall())
+            .await?;
         report_recovery(partition, &report);
         self.use_journal(&log, topic_id);
         Ok(log)
@@ -173,17 +218,14 @@ impl Directories {
 
     fn place(&self, partition: &TopicPartition) -> usize {
         let mut placed = self.placed.borrow_mut();
-        if let Some(place) = placed.get(partition) {
-            return *place;
+        match placed.get(partition) {
+            Some(place) => place,
+            None => {
+                let place = placed.with_fewest();
+                placed.insert(partition.clone(), place);
+                place
+            }
         }
-        let load = |place: &usize| placed.values().filter(|used| *used == place).count();
-        let place = if self.all.len() == 1 {
-            0
-        } else {
-            (0..self.all.len()).min_by_key(load).unwrap_or(0)
-        };
-        placed.insert(partition.clone(), place);
-        place
     }
 
     /// Takes a log's files away: their names at once, the bytes in the background.
@@ -202,18 +244,24 @@ impl Directories {
 
     /// Sets the files of partitions aside that the metadata does not know: their deletion was decided, and a crash came before it was done.
     /// Nobody reads them there, and a person may.
-    pub fn set_aside_strays(&self, is_known: impl Fn(&TopicPartition) -> bool) {
-        self.placed.borrow_mut().retain(|partition, place| {
-            let directory = self.all.get(*place).filter(|_| !is_known(partition));
-            let Some(directory) = directory else { return true };
-            match directory.set_aside(partition) {
+    pub async fn set_aside_strays(&self, is_known: impl Fn(&TopicPartition) -> bool) {
+        let strays: Vec<(TopicPartition, usize)> = {
+            let placed = self.placed.borrow();
+            let unknown = placed.iter().filter(|(partition, _)| !is_known(partition));
+            unknown.map(|(partition, place)| (partition.clone(), place)).collect()
+        };
+        for (partition, place) in strays {
+            self.placed.borrow_mut().remove(&partition);
+            let Some(directory) = self.all.get(place) else { continue };
+            match directory.set_aside(&partition).await {
                 Ok(path) => {
                     tracing::warn!(%partition, moved_to = %path.display(), "files of a partition that does not exist were here; they are set aside");
                 }
-                Err(error) => tracing::error!(%partition, %error, "files of a partition that does not exist cannot be set aside"),
+                Err(error) => {
+                    tracing::error!(%partition, %error, "files of a partition that does not exist cannot be set aside")
+                }
             }
-            false
-        });
+        }
     }
 
     /// Removes, in the background, what deletions before this start have left, and journals of cores from `cores` on.
@@ -231,7 +279,7 @@ impl Directories {
     /// Where a log is, and how large; `None` for one that is deleted.
     #[must_use]
     pub fn size_of(&self, log: &Log) -> Option<LogSize> {
-        let directory = self.placed.borrow().get(log.partition()).copied()?;
+        let directory = self.placed.borrow().get(log.partition())?;
         Some(LogSize {
             directory,
             partition: log.partition().clone(),
@@ -248,7 +296,7 @@ impl Directories {
     /// Closes a log; `None` for one whose directory is offline, which the next start recovers.
     pub async fn close(&self, log: &Log, how: Close) -> Option<ClosedLog> {
         let partition = log.partition().clone();
-        let directory = self.placed.borrow().get(&partition).copied()?;
+        let directory = self.placed.borrow().get(&partition)?;
         let closed = match how {
             Close::Synced => log.close().await,
             Close::WrittenOut => log.write_out().await,
@@ -271,6 +319,9 @@ impl Directories {
 
 /// Says what recovery found, where it found anything but a log as it was left.
 fn report_recovery(partition: &TopicPartition, report: &Report) {
+    if let Some(path) = &report.set_aside {
+        tracing::warn!(%partition, moved_to = %path.display(), "files of another topic with this name were here; they are set aside");
+    }
     if let Some(cut) = &report.cut {
         tracing::warn!(
             %partition,

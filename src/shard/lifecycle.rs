@@ -34,7 +34,7 @@ pub(super) struct Images {
 struct ToOpen {
     id: TopicIdPartition,
     name: TopicPartition,
-    config: TopicConfig,
+    config: Rc<TopicConfig>,
     leader_epoch: LeaderEpoch,
 }
 
@@ -68,10 +68,8 @@ impl Shard {
         let mut deleted = Vec::new();
         for change in next.topics_changed_since(&old) {
             match change {
-                TopicChange::Created(topic) => to_open.extend(self.owned_partitions(next, topic)),
-                TopicChange::Changed { new, .. } => {
-                    let owned = self.owned_partitions(next, new);
-                    to_open.extend(owned.into_iter().filter(|wanted| self.update(wanted)));
+                TopicChange::Created(topic) | TopicChange::Changed { new: topic, .. } => {
+                    self.find_unopened(next, topic, &mut to_open).await;
                 }
                 TopicChange::Deleted(topic) => {
                     self.remove_topic(topic).await;
@@ -81,7 +79,7 @@ impl Shard {
         }
         for name in next.topic_configs_changed_since(&old) {
             if let Some(topic) = next.topic_by_name(name) {
-                self.reconfigure(next, topic);
+                self.reconfigure(next, topic).await;
             }
         }
         self.open_all(to_open).await;
@@ -89,24 +87,31 @@ impl Shard {
         self.forget_topics(deleted);
     }
 
-    fn owned_partitions(&self, image: &MetadataImage, topic: &Topic) -> Vec<ToOpen> {
-        let config = self.topic_config(image, topic);
-        let owned = topic.numbered().filter_map(|(partition, state)| {
+    /// Brings the open partitions of a topic up to date, and adds those that are not open and belong here.
+    async fn find_unopened(&self, image: &MetadataImage, topic: &Topic, to_open: &mut Vec<ToOpen>) {
+        let config = Rc::new(self.topic_config(image, topic));
+        for (partition, state) in topic.numbered() {
             let id = TopicIdPartition {
                 topic_id: topic.id,
                 partition,
             };
-            (self.owner(id) == self.id && state.leader == Some(self.config.broker.node_id)).then(|| ToOpen {
-                id,
-                name: TopicPartition {
-                    topic: Arc::clone(&topic.name),
-                    partition,
-                },
-                config: config.clone(),
-                leader_epoch: state.leader_epoch,
-            })
-        });
-        owned.collect()
+            rt::task::yield_if_needed().await;
+            if self.owner(id) != self.id || state.leader != Some(self.config.broker.node_id) {
+                continue;
+            }
+            match self.hosted(id) {
+                Some(hosted) => hosted.lead(state.leader_epoch),
+                None => to_open.push(ToOpen {
+                    id,
+                    name: TopicPartition {
+                        topic: Arc::clone(&topic.name),
+                        partition,
+                    },
+                    config: Rc::clone(&config),
+                    leader_epoch: state.leader_epoch,
+                }),
+            }
+        }
     }
 
     fn topic_config(&self, image: &MetadataImage, topic: &Topic) -> TopicConfig {
@@ -117,26 +122,16 @@ impl Shard {
         })
     }
 
-    /// Brings an open partition up to date; true for one that is not open.
-    fn update(&self, wanted: &ToOpen) -> bool {
-        match self.hosted(wanted.id) {
-            Some(partition) => {
-                partition.lead(wanted.leader_epoch);
-                false
-            }
-            None => true,
-        }
-    }
-
-    fn reconfigure(&self, image: &MetadataImage, topic: &Topic) {
-        let config = self.topic_config(image, topic);
+    async fn reconfigure(&self, image: &MetadataImage, topic: &Topic) {
+        let config = Rc::new(self.topic_config(image, topic));
         for (partition, _) in topic.numbered() {
             if let Some(partition) = self.hosted(TopicIdPartition {
                 topic_id: topic.id,
                 partition,
             }) {
-                partition.configure(config.clone());
+                partition.configure(Rc::clone(&config));
             }
+            rt::task::yield_if_needed().await;
         }
     }
 
@@ -154,7 +149,6 @@ impl Shard {
                     let next = queue.borrow_mut().pop_front();
                     let Some(wanted) = next else { break };
                     shard.open_one(wanted).await;
-                    // A new partition is made on the spot: some files, a millisecond.
                     rt::task::yield_now().await;
                 }
                 // Nobody waits any more when the core is stopping.

@@ -158,11 +158,12 @@ impl Shard {
         }
         self.allow_listening();
         let image = controller.image();
-        self.directories.set_aside_strays(|partition| {
+        let strays = self.directories.set_aside_strays(|partition| {
             let topic = image.topic_by_name(&partition.topic);
             *partition.topic == *METADATA_TOPIC
                 || topic.is_some_and(|topic| topic.partition(partition.partition).is_some())
         });
+        strays.await;
         self.directories.remove_leftovers(self.cores);
         Ok(())
     }

@@ -6,11 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 
-use super::checkpoint::{
-    begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file, replace_file_now,
-};
+use super::checkpoint::replace_file_now;
 use super::error::{Health, StorageError};
-use super::files::has_segments;
 use super::identity::{Claim, identify};
 use super::journal::{self, JournalError, JournalFiles};
 use super::open::{OpenRequest, Shutdown};
@@ -23,9 +20,7 @@ use crate::log::names::{
     CLEAN_SHUTDOWN, COMPACTED_OFFSETS, DELETED_DIRECTORY_SUFFIX, HIGH_WATERMARKS, LOG_START_OFFSETS,
     PARTITION_METADATA, RECOVERY_POINTS, deleted_directory_name, parse_directory_name, stray_directory_name,
 };
-use crate::log::properties::{
-    MetaProperties, decode_partition_metadata, encode_clean_shutdown, encode_partition_metadata,
-};
+use crate::log::properties::{MetaProperties, decode_partition_metadata, encode_clean_shutdown};
 use crate::rt::{fs, random};
 
 /// Why a log directory cannot be used; each says what a person can do.
@@ -50,11 +45,11 @@ pub enum DirectoryError {
 /// A log directory that this process holds. Clones are the same; any core may use one.
 #[derive(Clone, Debug)]
 pub struct LogDirectory {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     path: PathBuf,
     health: Health,
     properties: MetaProperties,
@@ -65,9 +60,9 @@ struct Inner {
     controller_epoch: OnceLock<LeaderEpoch>,
     can_write_direct: bool,
     journal: JournalFiles,
-    recovery_points: BTreeMap<TopicPartition, Offset>,
-    log_start_offsets: BTreeMap<TopicPartition, Offset>,
-    compacted_offsets: BTreeMap<TopicPartition, Offset>,
+    pub(super) recovery_points: BTreeMap<TopicPartition, Offset>,
+    pub(super) log_start_offsets: BTreeMap<TopicPartition, Offset>,
+    pub(super) compacted_offsets: BTreeMap<TopicPartition, Offset>,
     _lock: fs::DirectoryLock,
 }
 
@@ -213,38 +208,6 @@ impl LogDirectory {
         self.inner.path.join(partition.to_string())
     }
 
-    /// Makes the directory of a partition and notes its topic's id in it. One that exists gets the id if it has none.
-    ///
-    /// # Errors
-    /// [`StorageError::Offline`].
-    pub async fn create_partition(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
-        self.inner.health.check()?;
-        let path = self.partition_path(partition);
-        if topic_id_in(&self.partition_path(partition)) == Some(topic_id) {
-            return Ok(());
-        }
-        let create = async {
-            // One without a segment was begun before a crash, and what is noted in it may not be all.
-            if !has_segments(&path)? {
-                fs::create_directory_all(&path)?;
-                begin_recovery_point(&path, partition).await?;
-                if self.inner.log_start_offsets.contains_key(partition) {
-                    // It speaks of another topic that had this name.
-                    begin_log_start_offset(&path, partition).await?;
-                }
-                if self.inner.compacted_offsets.contains_key(partition) {
-                    begin_compacted_offset(&path, partition).await?;
-                }
-            }
-            let text = encode_partition_metadata(topic_id);
-            replace_file(path.join(PARTITION_METADATA), text.as_bytes()).await?;
-            fs::sync_names(&self.inner.path).await
-        };
-        create
-            .await
-            .map_err(|error| self.inner.health.fail_write("create", &path, &error))
-    }
-
     /// What [`Log::open`](super::Log::open) needs to know of a partition.
     #[must_use]
     pub fn open_request(&self, partition: &TopicPartition, settings: Settings, now: TimestampMs) -> OpenRequest {
@@ -266,9 +229,9 @@ impl LogDirectory {
     ///
     /// # Errors
     /// [`StorageError::Offline`].
-    pub fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
+    pub async fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
         let renamed = self.rename_partition(partition, stray_directory_name)?;
-        let synced = fs::sync_directory(&self.inner.path);
+        let synced = fs::sync_names(&self.inner.path).await;
         synced.map_err(|error| self.inner.health.fail("sync", &self.inner.path, &error))?;
         Ok(renamed)
     }
@@ -433,7 +396,7 @@ fn directory_names(path: &Path) -> Result<Vec<String>, StorageError> {
 }
 
 /// The topic id that a partition's directory names.
-fn topic_id_in(path: &Path) -> Option<TopicId> {
+pub(super) fn topic_id_in(path: &Path) -> Option<TopicId> {
     let text = fs::read(path.join(PARTITION_METADATA)).ok()?;
     decode_partition_metadata(&text).ok()
 }

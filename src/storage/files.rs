@@ -75,6 +75,16 @@ impl SegmentFiles {
         })
     }
 
+    /// [`SegmentFiles::create`] through the ring.
+    pub(super) async fn make(directory: &Path, base_offset: Offset, health: &Health) -> Result<Self, StorageError> {
+        for kind in [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex] {
+            let path = directory.join(file_name(base_offset, kind));
+            let made = File::make(&path).await;
+            made.map_err(|error| health.fail_write("create", &path, &error))?;
+        }
+        Ok(Self::existing(directory, base_offset, 0, 0))
+    }
+
     /// The file of the batches.
     pub(super) fn log(&mut self, directory: &Path) -> Result<File, StorageError> {
         if let Some(log) = &self.log {

@@ -10,7 +10,7 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is |
+//! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is; `create`, new partitions |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
 //! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names; `ahead`, appends of long batches in steps |
 //! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
@@ -27,6 +27,7 @@ mod checkpoint;
 mod cleaner;
 mod close;
 mod cold;
+mod create;
 mod directory;
 mod durability;
 mod error;

@@ -58,6 +58,8 @@ pub struct Report {
     pub segments_walked: usize,
     /// What was cut off.
     pub cut: Option<Cut>,
+    /// Where the files of another topic with the same name are now.
+    pub set_aside: Option<PathBuf>,
     /// Compactions that were interrupted, and are finished.
     pub compactions_finished: usize,
     /// Segments behind a cut, removed.
@@ -236,7 +238,8 @@ impl<'a> Opening<'a> {
         let parent = path.parent().unwrap_or(path);
         let make = async {
             fs::create_directory_all(path)?;
-            if own_recovery_point(path).is_none() {
+            if self.request.recovery_point != Offset::ZERO && own_recovery_point(path).is_none() {
+                // It is another's, of the same name.
                 begin_recovery_point(path, &self.request.partition).await?;
             }
             fs::sync_names(parent).await

@@ -64,16 +64,9 @@ impl Life {
 
     /// Opens the log and compares it with the shadow; `None` when the machine or the disk is gone.
     pub async fn open(&self, directory: &LogDirectory) -> Option<Log> {
-        let found = directory.topic_id_of(&self.partition);
-        if found.is_some_and(|found| found != self.topic_id.get()) {
-            directory.set_aside(&self.partition).ok()?;
-        }
-        directory
-            .create_partition(&self.partition, self.topic_id.get())
-            .await
-            .ok()?;
-        let request = directory.open_request(&self.partition, self.settings, time::wall());
-        let (log, report) = match Log::open(directory.health(), request).await {
+        let (partition, topic_id) = (&self.partition, self.topic_id.get());
+        let opened = directory.open_log(partition, topic_id, self.settings, time::wall());
+        let (log, report) = match opened.await {
             Ok(opened) => opened,
             Err(_) if Simulation::has_crashed() || directory.health().is_offline() => return None,
             Err(StorageError::Full { .. }) => return None,

@@ -62,6 +62,15 @@ impl File {
     }
 
     /// # Errors
+    /// `NotFound` for the directory.
+    pub async fn make(path: impl AsRef<Path>) -> io::Result<Self> {
+        wait_for_disk().await;
+        let file = Self::open(path, Open::Create)?;
+        file.truncate(0)?;
+        Ok(file)
+    }
+
+    /// # Errors
     /// None here.
     pub fn len(&self) -> io::Result<u64> {
         Ok(look_into(&self.inode).len())
@@ -214,6 +223,16 @@ pub fn create_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
 }
 
 /// # Errors
+/// `AlreadyExists`.
+pub async fn make_directory(path: impl AsRef<Path>) -> io::Result<()> {
+    wait_for_disk().await;
+    operate(|disk| match disk.exists(path.as_ref()) {
+        true => Err(io::ErrorKind::AlreadyExists.into()),
+        false => disk.create_directory_all(path.as_ref()),
+    })
+}
+
+/// # Errors
 /// `NotFound`.
 pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
     let names = operate(|disk| disk.list(path.as_ref()))?;
@@ -238,6 +257,13 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// `NotFound`.
 pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     operate(|disk| disk.rename(from.as_ref(), to.as_ref()))
+}
+
+/// # Errors
+/// `NotFound`.
+pub async fn give_name(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    wait_for_disk().await;
+    rename(from, to)
 }
 
 /// # Errors

@@ -33,6 +33,20 @@ pub fn create_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// Makes one directory through the ring: the disk may take its time to find room for it, and another thread waits for it.
+///
+/// # Errors
+/// `AlreadyExists`, `NotFound` for the one above; what `mkdir(2)` says.
+pub async fn make_directory(path: impl AsRef<Path>) -> io::Result<()> {
+    let name = c_string(path.as_ref())?;
+    let entry = opcode::MkDirAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+        .mode(0o777)
+        .build();
+    // SAFETY: the held name is where the entry points to, on the heap, and is kept until the completion.
+    let (result, _) = unsafe { Reactor::current().submit(entry, name) }.await;
+    outcome(result).map(drop)
+}
+
 /// The entries of a directory, ordered by name; an entry that vanishes meanwhile is left out.
 ///
 /// # Errors
@@ -71,6 +85,19 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
+/// [`rename`] through the ring.
+///
+/// # Errors
+/// What `rename(2)` says.
+pub async fn give_name(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+    let names = (c_string(from.as_ref())?, c_string(to.as_ref())?);
+    let here = types::Fd(libc::AT_FDCWD);
+    let entry = opcode::RenameAt::new(here, names.0.as_ptr(), here, names.1.as_ptr()).build();
+    // SAFETY: the held names are where the entry points to, on the heap, and are kept until the completion.
+    let (result, _) = unsafe { Reactor::current().submit(entry, names) }.await;
+    outcome(result).map(drop)
+}
+
 /// # Errors
 /// What `unlink(2)` says.
 pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
@@ -104,7 +131,7 @@ pub async fn remove_directory(path: impl AsRef<Path>) -> io::Result<()> {
 }
 
 async fn unlink_at(path: &Path, flags: AtFlags) -> io::Result<()> {
-    let name = CString::new(path.as_os_str().as_bytes())?;
+    let name = c_string(path)?;
     let flags = i32::try_from(flags.bits()).unwrap_or(0);
     let entry = opcode::UnlinkAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
         .flags(flags)
@@ -112,6 +139,11 @@ async fn unlink_at(path: &Path, flags: AtFlags) -> io::Result<()> {
     // SAFETY: the held name is where the entry points to, on the heap, and is kept until the completion.
     let (result, _) = unsafe { Reactor::current().submit(entry, name) }.await;
     outcome(result).map(drop)
+}
+
+/// A path as the kernel reads it.
+pub(super) fn c_string(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
 }
 
 /// Removes a directory with all that is in it; the links in it are removed, not followed.

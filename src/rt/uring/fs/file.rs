@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "entries name memory that the kernel reads and writes")]
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use io_uring::{opcode, types};
 use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::directory::c_string;
 use super::residency;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;
@@ -23,7 +24,10 @@ const SLICES_MAX: usize = 1024;
 /// Bytes of one read through the ring.
 const COLD_READ_BYTES_MAX: usize = 1024 * 1024;
 
-/// How to open a file. New files may be read and written by their owner, and read by the group.
+/// New files may be read and written by their owner, and read by the group.
+const NEW_FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
+
+/// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Open {
     /// It exists, and is read.
@@ -54,8 +58,29 @@ impl File {
             Open::Create => OFlags::RDWR | OFlags::CREATE,
             Open::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         };
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
-        let descriptor = rustix::fs::open(path.as_ref(), flags | OFlags::CLOEXEC, mode)?;
+        let descriptor = rustix::fs::open(path.as_ref(), flags | OFlags::CLOEXEC, NEW_FILE_MODE)?;
+        Ok(Self {
+            descriptor: Arc::new(descriptor),
+        })
+    }
+
+    /// Makes an empty file to be read and written, or empties the one that is there, through the ring: the disk may take its time to find
+    /// room for it, and another thread waits for it.
+    ///
+    /// # Errors
+    /// What `open(2)` says.
+    pub async fn make(path: impl AsRef<Path>) -> io::Result<Self> {
+        let name = c_string(path.as_ref())?;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
+            .flags(i32::try_from(flags.bits()).unwrap_or(0))
+            .mode(NEW_FILE_MODE.bits())
+            .build();
+        // SAFETY: the held name is where the entry points to, on the heap, and is kept until the completion.
+        let (result, _) = unsafe { Reactor::current().submit(entry, name) }.await;
+        outcome(result)?;
+        // SAFETY: the kernel has just opened it, for this call alone.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(result) };
         Ok(Self {
             descriptor: Arc::new(descriptor),
         })
