@@ -83,10 +83,12 @@ impl Placed {
         self.by_partition.get(partition).copied()
     }
 
-    /// The directory with the fewest partitions, the first of several.
-    fn with_fewest(&self) -> usize {
+    /// Gives a new partition a place: the directory with the fewest partitions, the first of several.
+    fn place(&mut self, partition: &TopicPartition) -> usize {
         let counts = self.counts.iter().enumerate();
-        counts.min_by_key(|(_, count)| **count).map_or(0, |(place, _)| place)
+        let place = counts.min_by_key(|(_, count)| **count).map_or(0, |(place, _)| place);
+        self.insert(partition.clone(), place);
+        place
     }
 
     fn insert(&mut self, partition: TopicPartition, place: usize) {
@@ -202,30 +204,21 @@ impl Directories {
         topic_id: TopicId,
         settings: Settings,
     ) -> Result<Log, StorageError> {
-        let place = self.place(partition);
+        let known = self.placed.borrow().get(partition);
+        let place = known.unwrap_or_else(|| self.placed.borrow_mut().place(partition));
         let Some(directory) = self.all.get(place) else {
             return Err(StorageError::Offline {
                 directory: std::path::PathBuf::new(),
             });
         };
-        let (log, report) = directory
-            .open_log(partition, topic_id, settings, rt::time::wall())
-            .await?;
+        let now = rt::time::wall();
+        let (log, report) = match known {
+            Some(_) => directory.open_log(partition, topic_id, settings, now).await?,
+            None => directory.make_log(partition, topic_id, settings, now).await?,
+        };
         report_recovery(partition, &report);
         self.use_journal(&log, topic_id);
         Ok(log)
-    }
-
-    fn place(&self, partition: &TopicPartition) -> usize {
-        let mut placed = self.placed.borrow_mut();
-        match placed.get(partition) {
-            Some(place) => place,
-            None => {
-                let place = placed.with_fewest();
-                placed.insert(partition.clone(), place);
-                place
-            }
-        }
     }
 
     /// Takes a log's files away: their names at once, the bytes in the background.

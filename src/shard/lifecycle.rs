@@ -20,6 +20,9 @@ use crate::shard::message::ShardReply;
 /// Partitions of a core that are opened side by side: enough to keep a disk busy while each waits for it.
 const OPENING_MAX: usize = 8;
 
+/// The same while clients are served: a ring has few workers, and the journal's writes need some of them too.
+const OPENING_WHILE_SERVING_MAX: usize = 3;
+
 /// Logs that a stop syncs one by one; of more, it syncs the file system.
 const LOGS_SYNCED_SINGLY_MAX: usize = 100;
 
@@ -138,7 +141,11 @@ impl Shard {
     /// Opens partitions, a few at a time. One that cannot be opened is left out, and the others are served.
     async fn open_all(self: &Rc<Self>, to_open: Vec<ToOpen>) {
         let queue = Rc::new(RefCell::new(VecDeque::from(to_open)));
-        let workers = queue.borrow().len().min(OPENING_MAX);
+        let side_by_side = match self.may_listen.get() {
+            true => OPENING_WHILE_SERVING_MAX,
+            false => OPENING_MAX,
+        };
+        let workers = queue.borrow().len().min(side_by_side);
         let mut ends = Vec::with_capacity(workers);
         for _ in 0..workers {
             let (end, ended) = oneshot();

@@ -20,16 +20,9 @@ use crate::log::properties::encode_partition_metadata;
 use crate::log::{LogState, Settings};
 use crate::rt::fs::{self, File};
 
-/// What was there of a partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Before {
-    Nothing,
-    Something,
-}
-
 impl LogDirectory {
-    /// Opens the log of a partition: makes it where there is none, recovers it where that is needed. Files of another topic with this name are
-    /// set aside.
+    /// Opens the log of a partition that may have files here: recovers it where that is needed, makes it where there is none. Files of another
+    /// topic with this name are set aside.
     ///
     /// # Errors
     /// As [`Log::open`].
@@ -42,21 +35,35 @@ impl LogDirectory {
     ) -> Result<(Log, Report), StorageError> {
         self.health().check()?;
         let mut report = Report::default();
-        let before = match self.topic_id_of(partition) {
-            Some(found) if found == topic_id => Before::Something,
-            Some(_) => {
-                report.set_aside = Some(self.set_aside(partition).await?);
-                self.make_partition(partition, topic_id).await?
+        match self.topic_id_of(partition) {
+            Some(found) if found == topic_id => return self.open_known(partition, settings, now).await,
+            Some(_) => report.set_aside = Some(self.set_aside(partition).await?),
+            None => {}
+        }
+        match self.try_make(partition, topic_id, settings, now).await? {
+            Some(log) => Ok((log, report)),
+            None => {
+                self.note_topic_id(partition, topic_id).await?;
+                self.open_known(partition, settings, now).await
             }
-            None => self.make_partition(partition, topic_id).await?,
-        };
-        match before {
-            Before::Nothing => {
-                let log = self.make_log(partition, settings, now).await?;
-                self.sync_new(partition).await?;
-                Ok((log, report))
-            }
-            Before::Something => Log::open(self.health(), self.open_request(partition, settings, now)).await,
+        }
+    }
+
+    /// [`LogDirectory::open_log`] for a partition that has no files here, as far as anybody knows.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub async fn make_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        settings: Settings,
+        now: TimestampMs,
+    ) -> Result<(Log, Report), StorageError> {
+        self.health().check()?;
+        match self.try_make(partition, topic_id, settings, now).await? {
+            Some(log) => Ok((log, Report::default())),
+            None => self.open_log(partition, topic_id, settings, now).await,
         }
     }
 
@@ -69,36 +76,75 @@ impl LogDirectory {
         if self.topic_id_of(partition) == Some(topic_id) {
             return Ok(());
         }
-        match self.make_partition(partition, topic_id).await? {
-            Before::Nothing => self.sync_new(partition).await,
-            Before::Something => Ok(()),
+        match self.try_make_directory(partition, topic_id).await? {
+            Some(()) => self.sync_new(partition).await,
+            None => self.note_topic_id(partition, topic_id).await,
         }
     }
 
-    /// Makes the directory and the file that names the topic. The names of what is new are not synced.
-    async fn make_partition(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<Before, StorageError> {
+    async fn open_known(
+        &self,
+        partition: &TopicPartition,
+        settings: Settings,
+        now: TimestampMs,
+    ) -> Result<(Log, Report), StorageError> {
+        Log::open(self.health(), self.open_request(partition, settings, now)).await
+    }
+
+    /// Makes a partition with an empty log; `None` when there is a directory of this name.
+    async fn try_make(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        settings: Settings,
+        now: TimestampMs,
+    ) -> Result<Option<Log>, StorageError> {
+        let made = self.try_make_directory(partition, topic_id).await?;
+        if made.is_none() {
+            return Ok(None);
+        }
         let path = self.partition_path(partition);
-        let text = encode_partition_metadata(topic_id);
-        let metadata = path.join(PARTITION_METADATA);
+        let active = SegmentFiles::make(&path, Offset::ZERO, self.health()).await?;
+        self.sync_new(partition).await?;
+        let state = LogState::new(Offset::ZERO, now);
+        let files = Files::new(path, active);
+        let log = Log::new(partition.clone(), self.health().clone(), settings, state, files);
+        log.inner.durability.note_new_epoch();
+        Ok(Some(log))
+    }
+
+    /// Makes the directory and the file that names the topic; `None` when there is one. Their names are not synced.
+    async fn try_make_directory(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+    ) -> Result<Option<()>, StorageError> {
+        let path = self.partition_path(partition);
         let make = async {
             match fs::make_directory(&path).await {
-                Ok(()) => {
-                    self.hide_offsets(&path, partition).await?;
-                    // Half of it names no topic.
-                    let file = File::make(&metadata).await?;
-                    file.write_at(FilePosition::ZERO, &[text.as_bytes()])?;
-                    file.sync_data().await?;
-                    Ok(Before::Nothing)
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    replace_file(metadata, text.as_bytes()).await?;
-                    fs::sync_names(self.path()).await?;
-                    Ok(Before::Something)
-                }
-                Err(error) => Err(error),
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+                Err(error) => return Err(error),
             }
+            self.hide_offsets(&path, partition).await?;
+            // Half of it names no topic.
+            let file = File::make(path.join(PARTITION_METADATA)).await?;
+            file.write_at(FilePosition::ZERO, &[encode_partition_metadata(topic_id).as_bytes()])?;
+            file.sync_data().await?;
+            Ok(Some(()))
         };
         make.await
+            .map_err(|error| self.health().fail_write("create", &path, &error))
+    }
+
+    /// Notes the id of its topic in a directory that has none.
+    async fn note_topic_id(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
+        let path = self.partition_path(partition).join(PARTITION_METADATA);
+        let note = async {
+            replace_file(path.clone(), encode_partition_metadata(topic_id).as_bytes()).await?;
+            fs::sync_names(self.path()).await
+        };
+        note.await
             .map_err(|error| self.health().fail_write("create", &path, &error))
     }
 
@@ -115,22 +161,6 @@ impl LogDirectory {
             begin_compacted_offset(path, partition).await?;
         }
         Ok(())
-    }
-
-    /// The empty log of a directory that was just made.
-    async fn make_log(
-        &self,
-        partition: &TopicPartition,
-        settings: Settings,
-        now: TimestampMs,
-    ) -> Result<Log, StorageError> {
-        let path = self.partition_path(partition);
-        let active = SegmentFiles::make(&path, Offset::ZERO, self.health()).await?;
-        let state = LogState::new(Offset::ZERO, now);
-        let files = Files::new(path, active);
-        let log = Log::new(partition.clone(), self.health().clone(), settings, state, files);
-        log.inner.durability.note_new_epoch();
-        Ok(log)
     }
 
     /// Waits until the names of a new partition are on the disk: what is in it first, so that whoever finds it finds that too.
