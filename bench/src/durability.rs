@@ -22,7 +22,7 @@ use duramen::log::{Origin, Settings};
 use duramen::record::{BatchBuilder, BatchView, Record};
 use duramen::rt::fs::{AlignedBuffer, BLOCK_BYTES, DirectFile, File, Open};
 use duramen::rt::{cores, task, time};
-use duramen::storage::{Claim, Journal, Log, LogDirectory, NewBatch};
+use duramen::storage::{AwaitsDisk, Claim, Journal, Log, LogDirectory, NewBatch, WaitEnd};
 use hdrhistogram::Histogram;
 
 /// Longer times are told as this.
@@ -171,9 +171,8 @@ async fn open_logs(
             partition,
         };
         let topic_id = TopicId([u8::try_from(name.len())?; 16]);
-        directory.create_partition(&partition, topic_id).await?;
-        let request = directory.open_request(&partition, Settings::default(), time::wall());
-        let (log, _) = Log::open(directory.health(), request).await?;
+        let opened = directory.open_log(&partition, topic_id, Settings::default(), time::wall());
+        let (log, _) = opened.await?;
         if let Some(journal) = journal {
             log.use_journal(journal.clone(), topic_id);
         }
@@ -208,9 +207,9 @@ async fn round(logs: &[Log], batch: &[u8]) -> Result<(Duration, Duration), Error
         ends.push(append(log, batch)?);
     }
     let appended = time::now();
-    let waits = Rc::new(Waits::default());
-    for (log, end) in logs.iter().zip(ends) {
-        waits.begin(log, end, || {});
+    let waits = Waits::new(|_| {});
+    for (number, (log, end)) in logs.iter().zip(ends).enumerate() {
+        waits.begin(log, end, number);
     }
     waits.all_ended().await?;
     Ok((appended.since(began), time::now().since(appended)))
@@ -219,46 +218,64 @@ async fn round(logs: &[Log], batch: &[u8]) -> Result<(Duration, Duration), Error
 /// Appends at a fixed rate.
 async fn steady(arguments: &Arguments, logs: &[Log], batch: &[u8]) -> Result<Times, Error> {
     let times = Rc::new(std::cell::RefCell::new(Times::new()?));
-    let appends = arguments.rate * arguments.seconds;
-    let waits = Rc::new(Waits::default());
+    let rate = arguments.rate;
+    let appends = rate * arguments.seconds;
     let began = time::now();
-    for (index, log) in (0..appends).zip(logs.iter().cycle()) {
-        let due = began.plus(Duration::from_secs(1) * index / arguments.rate);
-        time::sleep_until(due).await;
-        let end = append(log, batch)?;
+    let due = move |index: u32| began.plus(Duration::from_secs(1) * index / rate);
+    let waits = {
         let times = Rc::clone(&times);
-        waits.begin(log, end, move || {
-            let late = micros(time::now().since(due));
+        Waits::new(move |number| {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let late = micros(time::now().since(due(number)));
             times.borrow_mut().durable.saturating_record(late);
-        });
+        })
+    };
+    for (index, log) in (0..appends).zip(logs.iter().cycle()) {
+        time::sleep_until(due(index)).await;
+        let end = append(log, batch)?;
+        waits.begin(log, end, usize::try_from(index)?);
     }
     waits.all_ended().await?;
+    drop(waits);
     let times = Rc::try_unwrap(times).map_err(|_| "a wait has not ended")?;
     Ok(times.into_inner())
 }
 
-/// Waits for durability, each a task of its own as in the broker.
-#[derive(Default)]
+/// Waits for durability, as the broker's requests do.
 struct Waits {
     running: std::cell::Cell<usize>,
     have_failed: std::cell::Cell<bool>,
     ended: duramen::rt::local::Event,
+    /// Hears the number of each that ends.
+    then: Box<dyn Fn(usize)>,
+}
+
+impl AwaitsDisk for Waits {
+    fn wait_ended(self: Rc<Self>, number: usize, end: WaitEnd) {
+        if end == WaitEnd::Failed {
+            self.have_failed.set(true);
+        }
+        (self.then)(number);
+        self.running.set(self.running.get() - 1);
+        if self.running.get() == 0 {
+            self.ended.notify();
+        }
+    }
 }
 
 impl Waits {
-    fn begin(self: &Rc<Self>, log: &Log, end: Offset, then: impl FnOnce() + 'static) {
+    fn new(then: impl Fn(usize) + 'static) -> Rc<Self> {
+        Rc::new(Self {
+            running: std::cell::Cell::new(0),
+            have_failed: std::cell::Cell::new(false),
+            ended: duramen::rt::local::Event::new(),
+            then: Box::new(then),
+        })
+    }
+
+    fn begin(self: &Rc<Self>, log: &Log, end: Offset, number: usize) {
         self.running.set(self.running.get() + 1);
-        let (log, waits) = (log.clone(), Rc::clone(self));
-        task::spawn(async move {
-            if log.make_durable(end).await.is_err() {
-                waits.have_failed.set(true);
-            }
-            then();
-            waits.running.set(waits.running.get() - 1);
-            if waits.running.get() == 0 {
-                waits.ended.notify();
-            }
-        });
+        log.when_durable(end, Rc::clone(self) as Rc<dyn AwaitsDisk>, number);
     }
 
     async fn all_ended(&self) -> Result<(), Error> {

@@ -74,6 +74,12 @@ pub const APPEND_STEP_BYTES: usize = 64 * 1024;
 /// Bytes of a batch whose checksum is computed in one step.
 pub const CHECKSUM_STEP_BYTES: usize = 1024 * 1024;
 
+/// Bytes that a log keeps of what was appended until the journal wants them; longer ones are as cheap to read back.
+pub const KEPT_BYTES_PER_LOG_MAX: usize = 16 * 1024;
+
+/// The same of all logs of a journal.
+pub const KEPT_BYTES_PER_JOURNAL_MAX: usize = 4 * 1024 * 1024;
+
 /// Bytes of logs that a core has to look at after a crash: beyond them, logs are checkpointed. About 0.2 s of a cold NVMe drive.
 pub const RECOVERY_BYTES_PER_CORE: u64 = 256 * 1024 * 1024;
 

@@ -20,7 +20,7 @@ use crate::log::Settings;
 use crate::partition::types::ActiveProducer;
 use crate::record::{Rules, TimestampType};
 use crate::rt;
-use crate::storage::{Log, StorageError};
+use crate::storage::{AwaitsDisk, Log, StorageError};
 
 pub mod append;
 mod compact;
@@ -126,6 +126,11 @@ impl Partition {
             });
             active.collect()
         })
+    }
+
+    /// [`durable`](Self::durable) for one who is told.
+    pub fn when_durable(&self, end_offset: Offset, who: Rc<dyn AwaitsDisk>, number: usize) {
+        self.log.when_durable(end_offset, who, number);
     }
 
     /// Forgets producers that have been silent for longer than `expiration`.

@@ -14,12 +14,14 @@ use crate::shard::calls::ReplyTo;
 use crate::shard::coordinators::Asker;
 use crate::shard::message::{AckWhen, Answer, Asked, FindEpochEnd, ShardReply, ShardRequest};
 use crate::shard::{Origin, Shard};
+use crate::storage::{AwaitsDisk, WaitEnd};
 
 type Appends = Vec<Answer<Result<Appended, AppendError>>>;
 
 /// Batches that wait for their checks or for the disk; when the last of them is there, or lost, the answer leaves. A wait that is
 /// given up never counts: no answer is better than one that says more than is true.
 struct PendingAppend {
+    shard: Rc<Shard>,
     ack_when: AckWhen,
     answers: RefCell<Appends>,
     waiting: Cell<usize>,
@@ -27,10 +29,30 @@ struct PendingAppend {
 }
 
 impl PendingAppend {
+    /// One of those that were waited for is there; after the last of them the request is answered.
+    fn one_ended(&self) {
+        self.waiting.set(self.waiting.get() - 1);
+        if self.waiting.get() == 0
+            && let Some(origin) = self.origin.take()
+        {
+            self.shard.answer(origin, ShardReply::Append(self.answers.take()));
+        }
+    }
+
     fn set(&self, index: usize, result: Result<Appended, AppendError>) {
         if let Some(answer) = self.answers.borrow_mut().get_mut(index) {
             answer.result = result;
         }
+    }
+}
+
+impl AwaitsDisk for PendingAppend {
+    fn wait_ended(self: Rc<Self>, number: usize, end: WaitEnd) {
+        match end {
+            WaitEnd::OnDisk => {}
+            WaitEnd::Failed => self.set(number, Err(AppendError::Offline)),
+        }
+        self.one_ended();
     }
 }
 
@@ -39,12 +61,6 @@ enum Rest {
     Prepare(TopicIdPartition, Preparation),
     /// It stands in the log up to this offset.
     Sync(Rc<Partition>, Offset),
-}
-
-async fn sync(pending: &PendingAppend, index: usize, partition: Rc<Partition>, end_offset: Offset) {
-    if partition.durable(end_offset).await.is_err() {
-        pending.set(index, Err(AppendError::Offline));
-    }
 }
 
 /// Has an append on the disk within the topic's `flush.ms`.
@@ -156,37 +172,42 @@ impl Shard {
             return;
         }
         let pending = Rc::new(PendingAppend {
+            shard: Rc::clone(self),
             ack_when,
             answers: RefCell::new(answers),
             waiting: Cell::new(later.len()),
             origin: Cell::new(Some(origin)),
         });
         for (index, rest) in later {
-            rt::task::spawn(Rc::clone(self).finish_append(Rc::clone(&pending), index, rest));
+            let pending = Rc::clone(&pending);
+            match rest {
+                Rest::Prepare(id, preparation) => {
+                    rt::task::spawn(Rc::clone(self).prepare_and_append(pending, index, id, preparation));
+                }
+                Rest::Sync(partition, end_offset) => partition.when_durable(end_offset, pending, index),
+            }
         }
     }
 
-    /// Does the rest of one append; after the last of them the request is answered.
-    async fn finish_append(self: Rc<Self>, pending: Rc<PendingAppend>, index: usize, rest: Rest) {
-        match rest {
-            Rest::Prepare(id, preparation) => match self.append_prepared(id, preparation.run().await).await {
-                Ok((partition, appended)) => {
-                    pending.set(index, Ok(appended));
-                    flush_in_time(&partition);
-                    if partition.waits_for_disk(pending.ack_when == AckWhen::Durable) {
-                        sync(&pending, index, partition, appended.end_offset).await;
-                    }
+    async fn prepare_and_append(
+        self: Rc<Self>,
+        pending: Rc<PendingAppend>,
+        index: usize,
+        id: TopicIdPartition,
+        preparation: Preparation,
+    ) {
+        match self.append_prepared(id, preparation.run().await).await {
+            Ok((partition, appended)) => {
+                pending.set(index, Ok(appended));
+                flush_in_time(&partition);
+                if partition.waits_for_disk(pending.ack_when == AckWhen::Durable) {
+                    partition.when_durable(appended.end_offset, pending, index);
+                    return;
                 }
-                Err(error) => pending.set(index, Err(error)),
-            },
-            Rest::Sync(partition, end_offset) => sync(&pending, index, partition, end_offset).await,
+            }
+            Err(error) => pending.set(index, Err(error)),
         }
-        pending.waiting.set(pending.waiting.get() - 1);
-        if pending.waiting.get() == 0
-            && let Some(origin) = pending.origin.take()
-        {
-            self.answer(origin, ShardReply::Append(pending.answers.take()));
-        }
+        pending.one_ended();
     }
 
     /// Appends a batch in steps. The partition may go between any two of them.

@@ -219,6 +219,7 @@ impl Log {
     /// Makes the log what it was before an append that found no room.
     fn take_back(&self, before: Before, state: &mut LogState, files: &mut Files) -> StorageError {
         let health = &self.inner.health;
+        self.inner.durability.kept.forget();
         *state = before.state;
         let length = u64::from(state.active_segment().bytes);
         let truncated = files.active_log().and_then(|log| {
@@ -254,6 +255,7 @@ impl Log {
             .flat_map(|(header, records)| [header.as_slice(), records])
             .collect();
         self.write(files, group.position, &slices)?;
+        self.keep(files.active.base_offset, group.position, &slices);
         group.parts.clear();
         Ok(())
     }

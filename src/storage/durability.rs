@@ -16,7 +16,9 @@ use std::rc::{Rc, Weak};
 use super::error::StorageError;
 use super::files::Closing;
 use super::journal::Journal;
+use super::kept::{Kept, Run};
 use super::log::{Inner, Log};
+use super::waiting::Waiting;
 use crate::base::ids::TopicId;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::names::{FileKind, file_name};
@@ -65,6 +67,9 @@ pub(super) struct Durability {
     moved: Event,
     /// Where short appends become durable, and the topic whose they are.
     journal: OnceCell<(Journal, TopicId)>,
+    /// Who is to be told.
+    pub(super) waiting: Waiting,
+    pub(super) kept: Kept,
     /// It waits for the journal's next group.
     has_joined: Cell<bool>,
     /// The last filling of a journal file that has entries of this log.
@@ -97,6 +102,8 @@ impl Durability {
             synced: Cell::new(end.offset),
             moved: Event::new(),
             journal: OnceCell::new(),
+            waiting: Waiting::default(),
+            kept: Kept::default(),
             has_joined: Cell::new(false),
             filling: Cell::new(0),
             syncing: Gate::default(),
@@ -209,7 +216,8 @@ impl Log {
     /// The partition is deleted: nothing is written or synced for this log any more, and nobody needs it to be.
     pub fn retire(&self) {
         self.inner.durability.retired.set(true);
-        self.inner.durability.moved.notify();
+        self.inner.durability.kept.forget();
+        self.durability_moved();
         self.release_files();
     }
 
@@ -221,7 +229,7 @@ impl Log {
         let durability = &self.inner.durability;
         loop {
             self.inner.health.check()?;
-            if durability.durable.get().offset >= up_to || durability.is_retired() {
+            if self.needs_no_disk(up_to) {
                 return Ok(());
             }
             let (moved, left) = (durability.moved.listen(), durability.syncing.left.listen());
@@ -234,6 +242,12 @@ impl Log {
                 None => left.await,
             }
         }
+    }
+
+    /// Whether nothing has to reach the disk for the records below `up_to`.
+    pub(super) fn needs_no_disk(&self, up_to: Offset) -> bool {
+        let durability = &self.inner.durability;
+        durability.durable.get().offset >= up_to || durability.is_retired()
     }
 
     /// Waits until the segments have every record below `up_to` on the disk. Of a retired log, nothing is waited for.
@@ -256,7 +270,7 @@ impl Log {
     }
 
     /// Has the journal make durable what is not, with its next group. False when it does not take that.
-    fn join_journal(&self) -> bool {
+    pub(super) fn join_journal(&self) -> bool {
         let durability = &self.inner.durability;
         let Some((journal, _)) = durability.journal.get() else {
             return false;
@@ -267,6 +281,7 @@ impl Log {
         let takes = journal.takes(&self.unsynced());
         if takes {
             durability.has_joined.set(true);
+            durability.kept.want();
             journal.join(self);
         }
         takes
@@ -280,7 +295,7 @@ impl Log {
             durability.synced.set(durability.synced.get().max(end.offset));
             self.note_durable(end);
         }
-        durability.moved.notify();
+        self.durability_moved();
         synced.map(drop)
     }
 
@@ -351,6 +366,19 @@ impl Log {
         journal.map_or(TopicId::ZERO, |(_, topic_id)| *topic_id)
     }
 
+    /// What was appended and not made durable, if it was kept. At most once.
+    pub(super) fn take_kept(&self, unsynced: &Unsynced) -> Option<Run> {
+        self.inner.durability.kept.take(unsynced)
+    }
+
+    /// Keeps what was appended to the active segment for the journal.
+    pub(super) fn keep(&self, segment: Offset, position: FilePosition, parts: &[&[u8]]) {
+        let durability = &self.inner.durability;
+        if let Some((journal, _)) = durability.journal.get() {
+            durability.kept.keep(journal.kept_budget(), segment, position, parts);
+        }
+    }
+
     /// Reads what was appended to the active segment.
     pub(super) fn read_active(&self, position: FilePosition, into: &mut [u8]) -> std::io::Result<usize> {
         let file = self.inner.files.borrow_mut().active_log();
@@ -367,13 +395,15 @@ impl Log {
         let durability = &self.inner.durability;
         if end.offset > durability.durable.get().offset {
             durability.durable.set(end);
+            durability.kept.forget_below(&end);
         }
-        durability.moved.notify();
+        self.durability_moved();
     }
 
     /// Those who wait look again.
     pub(super) fn durability_moved(&self) {
         self.inner.durability.moved.notify();
+        self.answer_waiting();
     }
 
     /// Notes that a filling of a journal file has entries of this log; false when that was known.

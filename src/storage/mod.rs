@@ -13,8 +13,8 @@
 //! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is; `create`, new partitions |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
 //! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names; `ahead`, appends of long batches in steps |
-//! | `durability` | how a write becomes durable; `checkpoint`, how what is derived does |
-//! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments |
+//! | `durability` | how a write becomes durable; `waiting`, who is told; `checkpoint`, how what is derived becomes so |
+//! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `beside` | small files beside a log |
 //! | `close` | rolled segments and clean stops |
@@ -36,12 +36,14 @@ mod identity;
 mod index;
 mod indexes;
 mod journal;
+mod kept;
 mod log;
 mod open;
 mod read;
 mod recover;
 mod retain;
 mod timestamp;
+mod waiting;
 mod walk;
 
 pub use ahead::Ahead;
@@ -57,6 +59,7 @@ pub use open::{Cut, OpenRequest, Report, Shutdown};
 pub use read::FileRange;
 pub use retain::Trimmed;
 pub use timestamp::TimestampHit;
+pub use waiting::{AwaitsDisk, WaitEnd};
 
 #[cfg(test)]
 #[cfg(not(feature = "sim"))]

@@ -17,7 +17,9 @@ use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
-use duramen::storage::{Ahead, Log, LogDirectory, NewBatch, Report, Shutdown, StorageError};
+use duramen::storage::{
+    Ahead, AwaitsDisk, Log, LogDirectory, NewBatch, Report, Shutdown, StorageError, WaitEnd,
+};
 
 use crate::other;
 use crate::shadow::{Shadow, look_up, view};
@@ -188,7 +190,11 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
             assert_repeat_is_known(log, &batches[batches.len() - 1], next);
         }
         if life.percent(60) {
-            let is_durable = life.acknowledges_early || log.make_durable(next).await.is_ok();
+            let is_durable = life.acknowledges_early
+                || match life.percent(50) {
+                    true => log.make_durable(next).await.is_ok(),
+                    false => told_of(log, next).await == WaitEnd::OnDisk,
+                };
             if !is_durable {
                 return;
             }
@@ -211,6 +217,32 @@ async fn write_ahead(life: &Life, log: &Log, batch: &[u8]) -> Option<Ahead> {
         read_back(life, log);
     }
     ahead.ok()
+}
+
+/// Waits for durability as the broker's requests do.
+async fn told_of(log: &Log, up_to: Offset) -> WaitEnd {
+    #[derive(Default)]
+    struct Told {
+        ends: RefCell<Vec<(usize, WaitEnd)>>,
+        told: Event,
+    }
+    impl AwaitsDisk for Told {
+        fn wait_ended(self: Rc<Self>, number: usize, end: WaitEnd) {
+            self.ends.borrow_mut().push((number, end));
+            self.told.notify();
+        }
+    }
+    let waits = Rc::new(Told::default());
+    log.when_durable(up_to, Rc::clone(&waits) as Rc<dyn AwaitsDisk>, 7);
+    loop {
+        let told = waits.told.listen();
+        match waits.ends.borrow().as_slice() {
+            [] => {}
+            [(7, end)] => return *end,
+            more => panic!("told more than once: {more:?}"),
+        }
+        told.await;
+    }
 }
 
 /// Appends batches by one call; returns the offset after them, `None` when the disk has failed. They are noted before: a call that

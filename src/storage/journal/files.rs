@@ -16,6 +16,7 @@ use crate::rt::fs::{self, DirectFile, File, Open};
 use crate::rt::task;
 use crate::storage::directory::LogDirectory;
 use crate::storage::error::StorageError;
+use crate::storage::kept::Budget;
 
 /// Names begin so. Plain files: Kafka takes each directory beside them for a partition's.
 const PREFIX: &str = "duramen-journal-";
@@ -109,6 +110,7 @@ impl Journal {
                 health: directory.health().clone(),
                 ring: RefCell::new(Ring::new(file_bytes, FILES_MAX, 0)),
                 files: RefCell::default(),
+                kept: Budget::default(),
                 joined: RefCell::default(),
                 is_writing: Cell::new(false),
                 is_making_file: Cell::new(false),

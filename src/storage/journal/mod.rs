@@ -17,6 +17,7 @@ use std::rc::{Rc, Weak};
 
 use super::durability::Unsynced;
 use super::error::Health;
+use super::kept::Budget;
 use super::log::{Inner as LogInner, Log};
 use crate::base::ids::{LeaderEpoch, ShardId};
 use crate::log::journal::format::{BLOCK_BYTES, GROUP_HEADER_BYTES, entry_bytes};
@@ -56,6 +57,8 @@ struct Inner {
     health: Health,
     ring: RefCell<Ring>,
     files: RefCell<Vec<OpenFile>>,
+    /// What its logs keep for it.
+    kept: Budget,
     /// Logs with something to make durable.
     joined: RefCell<Vec<Log>>,
     is_writing: Cell<bool>,
@@ -105,6 +108,10 @@ impl Journal {
         let is_short =
             unsynced.bytes <= JOURNALED_BYTES_MAX && GROUP_HEADER_BYTES + room_for(unsynced) <= self.group_bytes_max();
         is_short && !inner.is_full.get()
+    }
+
+    pub(super) fn kept_budget(&self) -> &Budget {
+        &self.inner.kept
     }
 
     fn group_bytes_max(&self) -> usize {

@@ -260,3 +260,76 @@ fn write(path: &Path, bytes: &[u8]) {
     file.truncate(0).unwrap();
     file.write_at(FilePosition::ZERO, &[bytes]).unwrap();
 }
+
+/// Hears of waits.
+#[derive(Default)]
+struct Told {
+    ends: std::cell::RefCell<Vec<(usize, WaitEnd)>>,
+    told: crate::rt::local::Event,
+}
+
+impl AwaitsDisk for Told {
+    fn wait_ended(self: std::rc::Rc<Self>, number: usize, end: WaitEnd) {
+        self.ends.borrow_mut().push((number, end));
+        self.told.notify();
+    }
+}
+
+impl Told {
+    async fn of(&self, count: usize) -> Vec<(usize, WaitEnd)> {
+        loop {
+            let told = self.told.listen();
+            if self.ends.borrow().len() >= count {
+                let mut ends = self.ends.take();
+                ends.sort_by_key(|(number, _)| *number);
+                return ends;
+            }
+            told.await;
+        }
+    }
+}
+
+#[test]
+fn who_waits_is_told_once_with_the_journal_and_without() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, journal)) = journaled(&directory, 0).await else {
+            return;
+        };
+        log.set_settings(Settings {
+            segment_bytes_max: 1 << 20,
+            ..SETTINGS
+        });
+        let long = vec![b'x'; usize::try_from(JOURNALED_BYTES_MAX).unwrap()];
+        let mut builder = BatchBuilder::new();
+        builder.append(&Record::new(TimestampMs(1), None, Some(&long))).unwrap();
+        let long = builder.build().unwrap().to_vec();
+        for (number, bytes) in [batch(1, 0), long, batch(3, 0)].iter().enumerate() {
+            let waits = std::rc::Rc::new(Told::default());
+            let wait = |end, number| {
+                let waits = std::rc::Rc::clone(&waits);
+                log.when_durable(end, waits, number);
+            };
+            let groups = journal.statistics().groups;
+            let first = append(&log, bytes).last_offset.next();
+            wait(first, 0);
+            assert!(waits.ends.borrow().is_empty(), "the disk takes its time");
+            let second = append(&log, bytes).last_offset.next();
+            wait(second, 1);
+            wait(Offset(0), 2);
+            let ends = waits.of(3).await;
+            assert_eq!(ends, [0, 1, 2].map(|number| (number, WaitEnd::OnDisk)));
+            assert!(log.durable_end_offset() >= second);
+            assert_eq!(
+                journal.statistics().groups > groups,
+                number != 1,
+                "what is long is not journaled"
+            );
+        }
+        let waits = std::rc::Rc::new(Told::default());
+        let end = append(&log, &batch(1, 0)).last_offset.next();
+        log.when_durable(end, std::rc::Rc::clone(&waits) as std::rc::Rc<dyn AwaitsDisk>, 5);
+        log.retire();
+        assert_eq!(*waits.ends.borrow(), [(5, WaitEnd::OnDisk)], "nobody needs it any more");
+    });
+}
