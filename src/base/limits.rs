@@ -10,6 +10,12 @@ pub const CORES_MAX: usize = 256;
 /// Messages waiting in one direction between two cores. A full queue is answered, never awaited.
 pub const MESH_QUEUE_MESSAGES_MAX: usize = 1024;
 
+/// One in so many of the descriptors that a process may have is for clients.
+pub const DESCRIPTORS_SHARE_OF_CLIENTS: u64 = 2;
+
+/// One in so many is kept for what is open for a moment: new files, directories, compactions. The others are for the files of logs.
+pub const DESCRIPTORS_SHARE_OF_MOMENTS: u64 = 16;
+
 /// Bytes of one slice of a sendfile before other connections have their turn.
 pub const SENDFILE_SLICE_BYTES_MAX: u32 = 256 * 1024;
 

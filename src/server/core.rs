@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use crate::base::ids::ShardId;
-use crate::base::limits::REQUEST_MEMORY_BYTES_PER_CORE;
+use crate::base::limits::{DESCRIPTORS_SHARE_OF_CLIENTS, REQUEST_MEMORY_BYTES_PER_CORE};
 use crate::kafka::context::Context;
 use crate::kafka::fetch_sessions::FetchSessions;
 use crate::kafka::session;
@@ -19,9 +19,6 @@ use crate::shard::{CONTROLLER, Shard, ShardStart};
 
 use super::start::Shared;
 use super::{CoreEvent, ServeError};
-
-/// One in so many descriptors is kept for files.
-const DESCRIPTORS_SHARE_OF_FILES: u64 = 8;
 
 /// What a core begins with.
 pub(super) struct CoreStart {
@@ -124,8 +121,7 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
 
 /// Connections of one core: files of logs must find descriptors when clients have taken many.
 fn connections_max(cores: u16) -> usize {
-    let all = rt::host::descriptors_max();
-    let for_clients = all - all / DESCRIPTORS_SHARE_OF_FILES;
+    let for_clients = rt::host::descriptors_max() / DESCRIPTORS_SHARE_OF_CLIENTS;
     usize::try_from(for_clients / u64::from(cores.max(1))).unwrap_or(usize::MAX)
 }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::base::ids::{LeaderEpoch, ShardId, TopicId, TopicPartition};
+use crate::base::limits::{DESCRIPTORS_SHARE_OF_CLIENTS, DESCRIPTORS_SHARE_OF_MOMENTS};
 use crate::base::offset::Offset;
 use crate::log::Settings;
 use crate::rt;
 use crate::shard::trash::Removals;
-use crate::storage::{DirectoryError, Journal, Log, LogDirectory, Report, Shutdown, StorageError};
+use crate::storage::{DirectoryError, Journal, Log, LogDirectory, OpenFiles, Report, Shutdown, StorageError};
 
 /// A log that was closed by a stop.
 pub struct ClosedLog {
@@ -61,6 +62,7 @@ pub struct Directories {
     /// This core's journal on each of them, where there is one; none before [`open_journals`](Self::open_journals).
     journals: OnceCell<Vec<Option<Journal>>>,
     placed: RefCell<Placed>,
+    open_files: OpenFiles,
     removals: Rc<Removals>,
 }
 
@@ -121,7 +123,12 @@ impl Directories {
     ///
     /// # Errors
     /// A directory cannot be listed.
-    pub fn new(all: Vec<LogDirectory>, core: ShardId, journal_bytes: Vec<u64>) -> Result<Self, StorageError> {
+    pub fn new(
+        all: Vec<LogDirectory>,
+        core: ShardId,
+        cores: u16,
+        journal_bytes: Vec<u64>,
+    ) -> Result<Self, StorageError> {
         let mut placed = Placed::new(all.len());
         for (place, directory) in all.iter().enumerate() {
             for found in directory.partitions()? {
@@ -134,6 +141,7 @@ impl Directories {
             journal_bytes,
             journals: OnceCell::new(),
             placed: RefCell::new(placed),
+            open_files: OpenFiles::new(files_max(cores)),
             removals: Rc::default(),
         })
     }
@@ -183,7 +191,8 @@ impl Directories {
     /// Has short appends of a log made durable in the journal of its directory, where there is one. Before its first append.
     pub fn use_journal(&self, log: &Log, topic_id: TopicId) {
         let journals = self.journals.get().map_or(&[][..], Vec::as_slice);
-        if let Some(Some(journal)) = journals.get(self.place(log.partition())) {
+        let place = self.placed.borrow().get(log.partition());
+        if let Some(Some(journal)) = place.and_then(|place| journals.get(place)) {
             log.use_journal(journal.clone(), topic_id);
         }
     }
@@ -218,6 +227,7 @@ impl Directories {
         };
         report_recovery(partition, &report);
         self.use_journal(&log, topic_id);
+        log.count_files(&self.open_files);
         Ok(log)
     }
 
@@ -308,6 +318,13 @@ impl Directories {
             }
         }
     }
+}
+
+/// Files that the logs of one core may have open.
+fn files_max(cores: u16) -> usize {
+    let all = rt::host::descriptors_max();
+    let for_logs = all - all / DESCRIPTORS_SHARE_OF_CLIENTS - all / DESCRIPTORS_SHARE_OF_MOMENTS;
+    usize::try_from(for_logs / u64::from(cores.max(1))).unwrap_or(usize::MAX)
 }
 
 /// Says what recovery found, where it found anything but a log as it was left.

@@ -105,7 +105,7 @@ impl Shard {
             unopened: RefCell::new(HashSet::new()),
             purgatory: RefCell::new(Purgatory::default()),
             image: RefCell::new(Arc::new(MetadataImage::new(&cluster_id))),
-            directories: Directories::new(directories, id, journal_bytes)?,
+            directories: Directories::new(directories, id, cores, journal_bytes)?,
             workspace: Rc::default(),
             connections: Cell::new(0),
             producer_ids: RefCell::new(ProducerIds::default()),

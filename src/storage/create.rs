@@ -9,7 +9,7 @@ use std::path::Path;
 use super::checkpoint::{begin_compacted_offset, begin_log_start_offset, begin_recovery_point, replace_file};
 use super::directory::LogDirectory;
 use super::error::StorageError;
-use super::files::{Files, SegmentFiles};
+use super::files::{Files, SegmentFiles, has_segments};
 use super::log::Log;
 use super::open::Report;
 use crate::base::ids::{TopicId, TopicPartition};
@@ -139,9 +139,14 @@ impl LogDirectory {
 
     /// Notes the id of its topic in a directory that has none.
     async fn note_topic_id(&self, partition: &TopicPartition, topic_id: TopicId) -> Result<(), StorageError> {
-        let path = self.partition_path(partition).join(PARTITION_METADATA);
+        let path = self.partition_path(partition);
         let note = async {
-            replace_file(path.clone(), encode_partition_metadata(topic_id).as_bytes()).await?;
+            if !has_segments(&path)? {
+                // It was begun before a crash, and what is noted in it may not be all.
+                self.hide_offsets(&path, partition).await?;
+            }
+            let text = encode_partition_metadata(topic_id);
+            replace_file(path.join(PARTITION_METADATA), text.as_bytes()).await?;
             fs::sync_names(self.path()).await
         };
         note.await
@@ -149,16 +154,26 @@ impl LogDirectory {
     }
 
     /// What the checkpoints of this directory say of the name is of another partition, deleted since: what stands in the partition's own
-    /// directory counts instead.
+    /// directory counts instead. The names of that are on the disk before the topic's id is.
     async fn hide_offsets(&self, path: &Path, partition: &TopicPartition) -> io::Result<()> {
-        if self.inner.recovery_points.contains_key(partition) {
+        let inner = &self.inner;
+        let known = [
+            &inner.recovery_points,
+            &inner.log_start_offsets,
+            &inner.compacted_offsets,
+        ];
+        let [recovery_point, log_start, compacted] = known.map(|offsets| offsets.contains_key(partition));
+        if recovery_point {
             begin_recovery_point(path, partition).await?;
         }
-        if self.inner.log_start_offsets.contains_key(partition) {
+        if log_start {
             begin_log_start_offset(path, partition).await?;
         }
-        if self.inner.compacted_offsets.contains_key(partition) {
+        if compacted {
             begin_compacted_offset(path, partition).await?;
+        }
+        if recovery_point || log_start || compacted {
+            fs::sync_names(path).await?;
         }
         Ok(())
     }

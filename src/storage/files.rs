@@ -7,10 +7,14 @@ use std::rc::Rc;
 use super::cold::WhenCold;
 use super::error::{Health, StorageError};
 use super::index::IndexFile;
+use super::open_files::Share;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::index::{OffsetEntry, TimeEntry};
 use crate::log::names::{FileKind, file_name, parse_file_name};
 use crate::rt::fs::{self, File, Open};
+
+/// Files of one segment that may be open: the batches and two indexes.
+const FILES_PER_SEGMENT: usize = 3;
 
 /// Closed segments whose files stay open for readers, of one log.
 const READERS_MAX: usize = 2;
@@ -182,6 +186,8 @@ pub(super) struct Files {
     pub(super) closing: Vec<Closing>,
     /// A file was needed since the last look.
     is_used: bool,
+    /// Of the files that the logs of a core may have open.
+    share: Option<Share>,
 }
 
 /// A segment that was rolled, until all its files are on the disk.
@@ -204,18 +210,37 @@ impl Files {
             swapping: None,
             closing: Vec::new(),
             is_used: false,
+            share: None,
+        }
+    }
+
+    /// From now on the files count among those that the logs of a core may have open.
+    pub(super) fn count_in(&mut self, share: Share) {
+        self.share = Some(share);
+        self.release();
+    }
+
+    /// Up to so many files are about to be open.
+    fn may_open(&mut self, files: usize) {
+        if let Some(share) = &mut self.share {
+            share.raise_to(files);
         }
     }
 
     /// The active segment's file of batches.
     pub(super) fn active_log(&mut self) -> Result<File, StorageError> {
         self.is_used = true;
+        if self.active.log.is_none() {
+            self.may_open(1);
+        }
         self.active.log(&self.directory)
     }
 
     /// The files of a segment, to be read.
     pub(super) fn segment(&mut self, base_offset: Offset) -> Result<&mut SegmentFiles, StorageError> {
         self.is_used = true;
+        // The active segment's, and those of readers: the one that is looked for may come to them.
+        self.may_open(FILES_PER_SEGMENT * (1 + READERS_MAX.min(self.readers.len() + 1)));
         if self.active.base_offset == base_offset {
             return Ok(&mut self.active);
         }
@@ -257,14 +282,29 @@ impl Files {
 
     /// Closes all files when none was needed since the last call.
     pub(super) fn release_idle(&mut self) {
-        if !std::mem::take(&mut self.is_used) {
+        if !self.take_used_mark() {
             self.release();
         }
+    }
+
+    /// Whether a file was needed since the last call.
+    pub(super) fn take_used_mark(&mut self) -> bool {
+        std::mem::take(&mut self.is_used)
+    }
+
+    /// Closes the files of a log that others want to open files for; says whether any was open.
+    pub(super) fn leave_ring(&mut self) -> bool {
+        let had_files = self.share.as_mut().is_some_and(Share::leave_ring);
+        self.release();
+        had_files
     }
 
     /// Closes what nobody reads just now.
     pub(super) fn release(&mut self) {
         self.readers.clear();
         self.active.release();
+        if let Some(share) = &mut self.share {
+            share.closed();
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::cleaner::Compaction;
 use super::durability::{Durability, End};
 use super::error::Health;
 use super::files::Files;
+use super::open_files::{OpenFiles, Share};
 use crate::base::ids::TopicPartition;
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
@@ -119,6 +120,12 @@ impl Log {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         size_of::<Inner>() + self.inner.state.borrow().heap_bytes() + self.inner.files.borrow().heap_bytes()
+    }
+
+    /// From now on its files count among those that the logs of a core may have open. At most once.
+    pub fn count_files(&self, open_files: &OpenFiles) {
+        let share = Share::new(open_files.clone(), Rc::downgrade(&self.inner));
+        self.inner.files.borrow_mut().count_in(share);
     }
 
     /// Closes the files of a log that nobody has used since the last call; they are opened again when needed.

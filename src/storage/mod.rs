@@ -11,7 +11,7 @@
 //! | file | does |
 //! |---|---|
 //! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is; `create`, new partitions |
-//! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves |
+//! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves; `open_files`, how many are open |
 //! | `append`, `read`, `retain`, `timestamp` | carry out the plans of these names; `ahead`, appends of long batches in steps |
 //! | `durability` | how a write becomes durable; `waiting`, who is told; `checkpoint`, how what is derived becomes so |
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
@@ -39,6 +39,7 @@ mod journal;
 mod kept;
 mod log;
 mod open;
+mod open_files;
 mod read;
 mod recover;
 mod retain;
@@ -56,6 +57,7 @@ pub use identity::Claim;
 pub use journal::{JOURNALED_BYTES_MAX, Journal, JournalError, is_journal_file};
 pub use log::Log;
 pub use open::{Cut, OpenRequest, Report, Shutdown};
+pub use open_files::OpenFiles;
 pub use read::FileRange;
 pub use retain::Trimmed;
 pub use timestamp::TimestampHit;

@@ -17,9 +17,7 @@ use duramen::record::{BatchBuilder, Record};
 use duramen::rt::local::Event;
 use duramen::rt::sim::{Image, Random, Simulation};
 use duramen::rt::{fs, task, time};
-use duramen::storage::{
-    Ahead, AwaitsDisk, Log, LogDirectory, NewBatch, Report, Shutdown, StorageError, WaitEnd,
-};
+use duramen::storage::{Ahead, AwaitsDisk, Log, LogDirectory, NewBatch, Report, Shutdown, StorageError, WaitEnd};
 
 use crate::other;
 use crate::shadow::{Shadow, look_up, view};

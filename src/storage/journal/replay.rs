@@ -3,7 +3,7 @@
 //! Runs on every start: after a crash it puts back what counts, and after any stop it makes what is there void. It can be interrupted at any
 //! moment and begun anew: entries are put where they stand already, or where a crash took them from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::files::{JournalError, file_name, parse_file_name};
@@ -144,7 +144,8 @@ impl JournalFiles {
         let mut target = Target {
             path_of,
             partitions: BTreeMap::new(),
-            touched: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            open: None,
             overlay: Overlay::default(),
         };
         for (core, slots) in &self.headers {
@@ -163,6 +164,9 @@ impl JournalFiles {
                 path: self.directory.join(file_name(*core, 0)),
                 gap,
             })?;
+            // One partition after the other, so that one file is open at a time.
+            let mut entries: Vec<_> = entries.collect();
+            entries.sort_by_key(|entry| (entry.place.topic_id, entry.place.partition));
             for entry in entries {
                 target.put(&entry, &recovery_point)?;
             }
@@ -230,7 +234,9 @@ struct Target<'a> {
     path_of: &'a BTreeMap<(TopicId, i32), PathBuf>,
     partitions: BTreeMap<(TopicId, i32), Known>,
     /// Segment files that were written to.
-    touched: BTreeMap<PathBuf, File>,
+    touched: BTreeSet<PathBuf>,
+    /// The one that was written to last.
+    open: Option<(PathBuf, File)>,
     overlay: Overlay,
 }
 
@@ -264,16 +270,17 @@ impl Target<'_> {
         }
         let file = path.join(names::file_name(place.segment, FileKind::Log));
         let failed = JournalError::failed("put back into its segment", &file);
-        let opened = match self.touched.get(&file) {
-            Some(opened) => Ok(opened.clone()),
-            None => File::open(&file, Open::Create),
+        let opened = match self.open.take() {
+            Some((path, opened)) if path == file => Ok(opened),
+            Some(_) | None => File::open(&file, Open::Create),
         };
         let written = opened.and_then(|opened| {
             opened.write_at(place.position, &[entry.bytes])?;
             Ok(opened)
         });
         let opened = written.map_err(failed)?;
-        self.touched.insert(file, opened);
+        self.touched.insert(file.clone());
+        self.open = Some((file, opened));
         self.overlay.entries += 1;
         self.overlay.bytes += u64::try_from(entry.bytes.len()).unwrap_or(0);
         Ok(())
@@ -284,10 +291,13 @@ impl Target<'_> {
         if self.touched.len() > SYNCED_SINGLY_MAX {
             return fs::sync_file_system(directory).map_err(JournalError::failed("put back", directory));
         }
-        for (path, file) in &self.touched {
+        for path in &self.touched {
             let parent = path.parent().unwrap_or(directory);
-            let synced = file.sync_data_now().and_then(|()| fs::sync_directory(parent));
-            synced.map_err(JournalError::failed("put back into its segment", path))?;
+            let sync = || {
+                File::open(path, Open::ReadWrite)?.sync_data_now()?;
+                fs::sync_directory(parent)
+            };
+            sync().map_err(JournalError::failed("put back into its segment", path))?;
         }
         Ok(())
     }
