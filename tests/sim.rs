@@ -43,7 +43,7 @@ const SEEDS: u64 = 1000;
 const SEEDS_SWEPT: u64 = 6;
 
 /// Seeds within which a planted bug must be found.
-const SEEDS_UNTIL_FOUND: u64 = 50;
+const SEEDS_UNTIL_FOUND: u64 = 300;
 
 fn number(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
