@@ -11,6 +11,7 @@ mod durability;
 mod failure;
 mod ledger;
 mod number;
+mod oracle;
 mod raw;
 mod report;
 mod sample;
@@ -41,6 +42,8 @@ enum Command {
     Run(command::run::Arguments),
     /// Run scenarios against Duramen and the brokers that they name, in turns, beside the machine itself, and compare.
     Race(command::race::Arguments),
+    /// Measure Duramen and Apache Kafka with Kafka's own tools, as a second pair of eyes.
+    Oracle(command::oracle::Arguments),
     /// Measure the machine without any broker: sockets, page cache, disk, codecs.
     Raw(command::raw::Arguments),
     /// Make the page of a file of results again.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => command::run::run(&arguments),
         Command::Race(arguments) => command::race::run(&arguments),
+        Command::Oracle(arguments) => command::oracle::run(&arguments),
         Command::Raw(arguments) => command::raw::run(&arguments),
         Command::Report(arguments) => command::report::run(&arguments),
         Command::Durability(arguments) => {

@@ -1,6 +1,7 @@
 //! The commands: what was asked for becomes plans, and results become lines, tables and pages.
 
 mod options;
+pub mod oracle;
 pub mod race;
 pub mod raw;
 pub mod report;
