@@ -144,15 +144,17 @@ fn planted_bugs_are_found() {
                 ..honest
             },
         ),
-        (
-            "the journal is put back over what another broker wrote",
-            Plan {
-                overlooks_others: true,
-                ..honest
-            },
-        ),
     ];
     find_each(&planted, SEEDS_UNTIL_FOUND, |seed, plan| drop(live(seed, plan)));
+    // Few lives are handed over.
+    let rare = [(
+        "the journal is put back over what another broker wrote",
+        Plan {
+            overlooks_others: true,
+            ..honest
+        },
+    )];
+    find_each(&rare, 20 * SEEDS_UNTIL_FOUND, |seed, plan| drop(live(seed, plan)));
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Life {
     /// The next sequence of each producer, and its epoch.
     sequences: RefCell<Vec<(i16, i32)>>,
     timestamp: Cell<i64>,
+    /// The latest one. The metadata would tell it: a log that lost its end does not.
+    leader_epoch: Cell<LeaderEpoch>,
 }
 
 impl Life {
@@ -59,6 +61,7 @@ impl Life {
             random: RefCell::new(random),
             sequences: RefCell::new(vec![(0, 0); usize::try_from(producers).expect("small")]),
             timestamp: Cell::new(1000),
+            leader_epoch: Cell::new(LeaderEpoch(0)),
         })
     }
 
@@ -114,6 +117,9 @@ impl Life {
             return;
         }
         let left = other::take(image, &directory, &mut self.random.borrow_mut());
+        let epochs = left.values().map(|batch| view(batch).header().leader_epoch);
+        let latest = epochs.max().unwrap_or(LeaderEpoch(0));
+        self.leader_epoch.set(self.leader_epoch.get().max(latest));
         self.shadow.borrow_mut().hand_over(left);
     }
 
@@ -126,6 +132,7 @@ impl Life {
         id[15] += 1;
         self.topic_id.set(TopicId(id));
         *self.shadow.borrow_mut() = Shadow::default();
+        self.leader_epoch.set(LeaderEpoch(0));
         log.retire();
         if let Ok(deleted) = directory.begin_deletion(&self.partition)
             && self.percent(50)
@@ -177,9 +184,7 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
         // Now and then it is given up, and what was written of it with it.
         let ahead = ahead.filter(|_| !life.percent(10));
         task::yield_now().await;
-        let epoch = LeaderEpoch(i32::try_from(life.shadow.borrow().end() / 40).expect("small"));
-        let latest = log.with_state(|state| state.epochs().latest());
-        let epoch = epoch.max(latest.unwrap_or(epoch));
+        let epoch = life.leader_epoch();
         let Some(next) = append(life, log, &batches, ahead.as_ref(), epoch) else {
             return;
         };
@@ -372,6 +377,13 @@ impl Life {
 
     fn percent(&self, percent: u64) -> bool {
         self.random.borrow_mut().percent(percent)
+    }
+
+    /// That of the leader, which changes now and then.
+    fn leader_epoch(&self) -> LeaderEpoch {
+        let epoch = LeaderEpoch(i32::try_from(self.shadow.borrow().end() / 40).expect("small"));
+        self.leader_epoch.set(self.leader_epoch.get().max(epoch));
+        self.leader_epoch.get()
     }
 
     /// The next batch of a producer, in sequence.
