@@ -25,6 +25,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -54,6 +55,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Each connection is a descriptor here and one in the broker, which inherits the limit.
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    // With fewer, the run that needs more says so.
+    let _ = setrlimit(Resource::Nofile, all);
     let done = match Arguments::parse().command {
         Command::Run(arguments) => command::run::run(&arguments),
         Command::Race(arguments) => command::race::run(&arguments),

@@ -91,6 +91,13 @@ fn every_kind_of_load_is_verified_on_the_real_broker() {
         !results.contains("\"verified_records\":0,") && !results.contains("\"verified_records\":null"),
         "{results}"
     );
+    // What waits at the end tells how long each batch took to it.
+    let tail = results
+        .lines()
+        .find(|line| line.contains("\"scenario\":\"tail\""))
+        .unwrap();
+    let (_, tail) = tail.split_once("\"name\":\"end\"").unwrap();
+    assert!(tail.contains("\"latency\":{\"samples\":"), "{tail}");
     let page = bench(directory.path(), &["report", "results.jsonl", "--html", "page.html"]);
     assert!(page.status.success());
     assert!(

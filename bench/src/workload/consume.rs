@@ -1,14 +1,16 @@
 //! Consume: catching up from the start, one partition a request, or waiting at the end, all partitions in one long poll.
 //!
 //! Every batch that comes is held against the one before: offsets go on without a gap and without a repeat. What is in the batches is
-//! looked at after the run.
+//! looked at after the run. The latency of a fetch from the start is that of the request; at the end, where a producer has a rate, that of
+//! each batch from the moment when it was due.
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
-use duramen::record::Batches;
+use duramen::record::{BatchHeader, Batches};
 
+use crate::batch::Identity;
 use crate::client::{Connection, FetchRequests, Net, TopicHandle, Versions};
 use crate::failure::{Context, Failure, Result, fail};
 use crate::number::count;
@@ -16,8 +18,8 @@ use crate::scenario::{Consume, From};
 
 use super::Measured;
 use super::drive::{Crew, Part};
-use super::measure::{Meter, Phases, Worth, share};
-use super::produce::Thread;
+use super::measure::{Layout, Meter, Phases, Requests, Schedule, Worth, share};
+use super::produce::{ProduceLoad, Thread};
 
 /// How long a fetch at the end of a partition waits in the broker.
 pub const WAIT_MS: i32 = 500;
@@ -31,6 +33,32 @@ pub struct ConsumeLoad {
     /// Offsets `[starts, ends)` of the partitions when the load begins.
     pub starts: Vec<i64>,
     pub ends: Vec<i64>,
+    pub arrivals: Option<Arrivals>,
+}
+
+/// When each batch of a producer with a rate was due, so that consumers at the end can tell how long it took to them.
+#[derive(Clone)]
+pub struct Arrivals {
+    identity: Identity,
+    requests: Requests,
+    rate: f64,
+}
+
+impl Arrivals {
+    /// Of the batches of a load; `None` where it has no rate.
+    pub fn of(load: &ProduceLoad) -> Option<Self> {
+        Some(Self {
+            identity: load.identity,
+            requests: Requests::new(Layout::new(load.connections, load.topic.partitions)),
+            rate: load.rate?,
+        })
+    }
+
+    fn due(&self, begin: Instant, partition: i32, header: &BatchHeader) -> Option<Instant> {
+        let id = self.identity.id(header.max_timestamp)?;
+        let position = self.requests.position(id.stream.into(), partition, id.number);
+        Some(Schedule::new(begin, self.rate).due(position))
+    }
 }
 
 /// The share of one thread.
@@ -119,7 +147,17 @@ impl Consuming {
         else {
             fail!("partition {partition} was answered, and not asked for");
         };
-        let (next, worth) = walk(records, position.offset)
+        let now = Instant::now();
+        let (arrivals, meter, begin) = (&self.load.arrivals, &mut self.meter, self.phases.begin);
+        let arrived = |header: &BatchHeader| {
+            if let Some(due) = arrivals
+                .as_ref()
+                .and_then(|arrivals| arrivals.due(begin, partition, header))
+            {
+                meter.took(due, now);
+            }
+        };
+        let (next, worth) = walk(records, position.offset, arrived)
             .context(|| format!("partition {partition} from offset {}", position.offset))?;
         position.offset = next;
         Ok(worth)
@@ -186,7 +224,7 @@ trait ZipPositions: Iterator<Item = u32> + Sized {
 impl<I: Iterator<Item = u32>> ZipPositions for I {}
 
 /// Goes over the headers of the batches of an answer, whose last one may be cut; the offset after them, and what they are worth.
-fn walk(records: &[u8], mut next: i64) -> Result<(i64, Worth)> {
+fn walk(records: &[u8], mut next: i64, mut take: impl FnMut(&BatchHeader)) -> Result<(i64, Worth)> {
     let mut worth = Worth { records: 0, bytes: 0 };
     for batch in Batches::new(records) {
         let batch = match batch {
@@ -212,6 +250,7 @@ fn walk(records: &[u8], mut next: i64) -> Result<(i64, Worth)> {
         worth.records += u64::from(header.record_count.unsigned_abs());
         worth.bytes += count(batch.bytes().len());
         next = header.next_offset().0;
+        take(header);
     }
     Ok((next, worth))
 }
@@ -314,7 +353,7 @@ mod tests {
                 .iter()
                 .flat_map(|(base, records)| batch(*base, *records))
                 .collect();
-            let walked = walk(&bytes, from)
+            let walked = walk(&bytes, from, |_| ())
                 .map(|(next, _)| next)
                 .map_err(|error| error.to_string());
             match expected {
@@ -335,8 +374,8 @@ mod tests {
         let mut bytes = batch(0, 2);
         let whole = count(bytes.len());
         bytes.extend_from_slice(&batch(2, 2)[..40]);
-        let (next, worth) = walk(&bytes, 0).unwrap();
+        let (next, worth) = walk(&bytes, 0, |_| ()).unwrap();
         assert_eq!((next, worth.records, worth.bytes), (2, 2, whole));
-        assert!(walk(&bytes[..40], 0).is_err());
+        assert!(walk(&bytes[..40], 0, |_| ()).is_err());
     }
 }

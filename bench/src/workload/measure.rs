@@ -208,6 +208,32 @@ impl Layout {
     }
 }
 
+/// Finds the request that a batch came from, by its connection, partition and number.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    layout: Layout,
+    /// The turn of the partition that lies so many partitions behind the connection's first.
+    turns: Vec<u64>,
+}
+
+impl Requests {
+    pub fn new(layout: Layout) -> Self {
+        let mut turns = vec![0; index(layout.partitions)];
+        for turn in 0..layout.period {
+            turns[index(layout.position(0, turn) % layout.partitions)] = turn;
+        }
+        Self { layout, turns }
+    }
+
+    /// The place of the request among those of all connections.
+    pub fn position(&self, connection: u64, partition: i32, number: u64) -> u64 {
+        let partitions = self.layout.partitions;
+        let behind = (u64::from(partition.unsigned_abs()) + partitions - connection % partitions) % partitions;
+        let request = number * self.layout.period + self.turns[index(behind)];
+        self.layout.position(connection, request)
+    }
+}
+
 fn common_divisor(mut a: u64, mut b: u64) -> u64 {
     while b > 0 {
         (a, b) = (b, a % b);
@@ -295,6 +321,7 @@ mod tests {
     fn every_partition_gets_its_batches_in_order() {
         for (connections, partitions) in [(4, 12), (16, 12), (1, 7), (5, 7), (64, 1), (3, 1000)] {
             let layout = Layout::new(connections, partitions);
+            let requests = Requests::new(layout);
             let mut next = std::collections::BTreeMap::new();
             let mut all = vec![0_u64; usize::try_from(partitions).unwrap()];
             for request in 0..2000 {
@@ -305,6 +332,8 @@ mod tests {
                     *number += 1;
                     all[usize::try_from(partition).unwrap()] += 1;
                     assert!(layout.turn(request) < index(layout.period));
+                    let found = requests.position(connection, partition, layout.number(request));
+                    assert_eq!(found, layout.position(connection, request));
                 }
             }
             let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());

@@ -14,12 +14,12 @@ use crate::ledger::Ledger;
 use crate::number::{MIB, count, float, rounded};
 use crate::report::result::{Part, Run, Usage};
 use crate::sample::{Process, Processors, Sample};
-use crate::scenario::{Acks, Contestant, Produce, Scenario};
+use crate::scenario::{Acks, Contestant, From, Produce, Scenario};
 use crate::target::Target;
 use crate::verify::{Expectation, verify};
 
 use super::Measured;
-use super::consume::{ConsumeLoad, Consuming};
+use super::consume::{Arrivals, ConsumeLoad, Consuming};
 use super::drive::{Board, Crew};
 use super::end_to_end::EndToEnd;
 use super::measure::{Phases, Worth};
@@ -212,19 +212,23 @@ impl Setup {
             depth: 1,
             rate: end_to_end.rate,
         });
+        let produce = scenario.produce.as_ref();
+        let produce = produce.map(|produce| self.load(plan, control, "produce", produce));
         let consume = scenario.consume.iter().map(|consume| ConsumeLoad {
+            arrivals: match consume.from {
+                From::End => produce.as_ref().and_then(Arrivals::of),
+                From::Start => None,
+            },
             consume: consume.clone(),
             topic: self.topic.clone(),
             versions: control.versions().clone(),
             starts: starts.clone(),
             ends: ends.clone(),
         });
+        let consume = consume.collect();
         Ok(Parts {
-            produce: scenario
-                .produce
-                .as_ref()
-                .map(|produce| self.load(plan, control, "produce", produce)),
-            consume: consume.collect(),
+            produce,
+            consume,
             end_to_end: end_to_end.map(|produce| self.load(plan, control, "end-to-end", &produce)),
             end: ends.first().copied().unwrap_or(0),
         })
