@@ -15,7 +15,7 @@ use crate::ledger::Ledger;
 use super::Measured;
 use super::consume::WAIT_MS;
 use super::drive::{Crew, Part};
-use super::measure::{Meter, Phases, Schedule};
+use super::measure::{Meter, Phases, Schedule, Worth};
 use super::produce::ProduceLoad;
 
 /// With one record at a time: how long the consumer has to get its next request into the broker.
@@ -117,7 +117,12 @@ impl EndToEnd {
         let now = Instant::now();
         self.last_progress = now;
         self.ledger.acknowledge(number, Some(offset))?;
-        self.acknowledged.came(now, self.load.worth);
+        // The bytes count where the record arrives.
+        let worth = Worth {
+            bytes: 0,
+            ..self.load.worth
+        };
+        self.acknowledged.came(now, worth);
         self.acknowledged.took(due, now);
         self.plan_next(now);
         Ok(())
