@@ -42,7 +42,7 @@ impl Shard {
                 row.phase.replace(Phase::Serving(Box::new(coordinator)));
                 if groups > 0 {
                     let (partition, took) = (row.partition.partition, rt::time::now().since(began));
-                    tracing::info!(partition, groups, offsets, ?took, "groups are coordinated");
+                    tracing::debug!(partition, groups, offsets, ?took, "groups are coordinated");
                 }
                 self.settle(&row, effects);
             }

@@ -19,6 +19,9 @@ use super::{Asker, Phase, Row, now};
 /// Deadlines of a coordinator that are carried out in one step.
 const DEADLINES_PER_STEP_MAX: usize = 32;
 
+/// Answers that leave in the step that gives them; more have their turns.
+const ANSWERS_AT_ONCE_MAX: usize = 16;
+
 /// Bytes of a record in a batch beside its key and value, at most.
 const RECORD_OVERHEAD_BYTES: usize = 32;
 
@@ -71,9 +74,20 @@ impl Shard {
     }
 
     fn give_all(self: &Rc<Self>, row: &Rc<Row>, answers: Vec<(Ticket, Answer)>) {
-        for (ticket, answer) in answers {
-            self.give(row, ticket, answer);
+        if answers.len() <= ANSWERS_AT_ONCE_MAX {
+            for (ticket, answer) in answers {
+                self.give(row, ticket, answer);
+            }
+            return;
         }
+        // Of a large group that goes on.
+        let (shard, row) = (Rc::clone(self), Rc::clone(row));
+        rt::task::spawn(async move {
+            for (ticket, answer) in answers {
+                shard.give(&row, ticket, answer);
+                rt::task::yield_if_needed().await;
+            }
+        });
     }
 
     pub(super) fn give(self: &Rc<Self>, row: &Rc<Row>, ticket: Ticket, answer: Answer) {

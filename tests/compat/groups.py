@@ -1,0 +1,167 @@
+"""Consumer groups of the classic protocol: real clients share a topic, resume where they were, over restarts and from broker to broker."""
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from harness import install
+from harness.batch import build
+from harness.broker import Kafka
+from harness.client import NONE, Client
+from harness.report import check, equal
+from kafka_directory import OnKafkasFile
+from tools import Tools
+
+HERE = Path(__file__).resolve().parent
+PARTITIONS, RECORDS = 4, 50
+STRATEGIES = {"confluent": ["range", "cooperative-sticky"], "kafka-python": ["range"], "aiokafka": ["range"]}
+
+
+class Member:
+    """A client in a process of its own."""
+
+    def __init__(self, client, broker, group, topic, strategy):
+        command = [install.python(), HERE / "clients" / "group.py", client, broker.bootstrap, group, topic, strategy]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def send(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def receive(self):
+        line = self.process.stdout.readline().strip()
+        check(line, f"the client ended: {self.process.poll()}")
+        return line
+
+    def ask(self, line):
+        self.send(line)
+        return self.receive()
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def produce(broker, topic, count=RECORDS):
+    """So many records into each partition, of which each is one batch."""
+    with Client(broker.bootstrap) as client:
+        client.wait_for_topic(topic, PARTITIONS)
+        for partition in range(PARTITIONS):
+            answer = client.produce(topic, partition, build([b"value %d" % n for n in range(count)]))
+            equal(answer.error, NONE, "error of Produce")
+
+
+class Groups(Tools):
+    def all(self):
+        for client, strategies in STRATEGIES.items():
+            for strategy in strategies:
+                self.report.run(f"groups/{client}/{strategy}", self.share_and_resume, client, strategy)
+        self.report.run("groups/tools", self.tools)
+
+    def share_and_resume(self, client, strategy):
+        """One member reads and commits, another comes and takes its part, the first leaves, and nobody sees a record again."""
+        topic, group = self.create(f"{client}-{strategy}", PARTITIONS), self.name(f"g-{client}-{strategy}")
+        produce(self.broker, topic)
+        first = Member(client, self.broker, group, topic, strategy)
+        second = None
+        try:
+            everything = PARTITIONS * RECORDS
+            equal(first.ask(f"count {everything}"), str(everything), "records that the first saw")
+            equal(first.ask("commit"), "committed", "commit")
+            second = Member(client, self.broker, group, topic, strategy)
+            # Both have to poll while they share.
+            first.send("idle 6")
+            second.send("idle 6")
+            equal((first.receive(), second.receive()), (str(everything), "0"), "records seen while the second came")
+            produce(self.broker, topic)
+            first.send(f"count {everything + everything // 2}")
+            second.send(f"count {everything // 2}")
+            seen = int(first.receive()), int(second.receive())
+            equal(seen, (everything + everything // 2, everything // 2), "records that each saw")
+            equal((first.ask("commit"), second.ask("commit")), ("committed", "committed"), "commits")
+            equal(first.ask("leave"), "left", "leaving")
+            # What it read before it has heard of that would be read again.
+            equal(second.ask("idle 5"), str(everything // 2), "records seen while the first left")
+            produce(self.broker, topic)
+            equal(second.ask(f"count {everything // 2 + everything}"), str(everything // 2 + everything), "records that the second saw alone")
+            equal((second.ask("commit"), second.ask("leave")), ("committed", "left"), "the last words")
+        finally:
+            for member in filter(None, (first, second)):
+                member.end()
+        equal(self.offsets(group), {partition: 3 * RECORDS for partition in range(PARTITIONS)}, "committed offsets")
+
+    def offsets(self, group):
+        out = self.ask("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)
+        rows = [line.split() for line in out.splitlines() if line.startswith(group)]
+        return {int(row[2]): int(row[3]) for row in rows}
+
+    def group_command(self, *arguments, **more):
+        return self.ask("consumer.group.ConsumerGroupCommand", *arguments, **more)
+
+    def tools(self):
+        topic, group = self.create("shared", PARTITIONS), self.name("g-tools")
+        produce(self.broker, topic)
+        everything = PARTITIONS * RECORDS
+        out = self.ask("consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--from-beginning", "--max-messages", everything,
+                       "--timeout-ms", 20_000)
+        equal(len(out.splitlines()), everything, "lines of the console consumer")
+        check(re.search(rf"^{group}\s+Empty", self.group_command("--list", "--state"), re.M), "the group is not listed as empty")
+        check(re.search(rf"^{group}\s+Classic\s+consumer", self.ask("GroupsCommand", "--list"), re.M), "the group is not listed as classic")
+        wanted = {partition: RECORDS for partition in range(PARTITIONS)}
+        equal(self.offsets(group), wanted, "offsets")
+        out = self.group_command("--describe", "--group", group, "--state")
+        check(re.search(r"\bEmpty\s+0\b", out), f"the state: {out}")
+        for options, offset in ((["--to-earliest"], 0), (["--shift-by", 7], 7), (["--to-offset", 30], 30), (["--shift-by", -10], 20), (["--to-latest"], RECORDS)):
+            self.group_command("--group", group, "--reset-offsets", *options, "--topic", topic, "--execute")
+            equal(self.offsets(group), {partition: offset for partition in range(PARTITIONS)}, f"offsets after {options}")
+        self.group_command("--group", group, "--delete-offsets", "--topic", f"{topic}:0")
+        check(0 not in self.offsets(group), "a deleted offset is still there")
+        check("successful" in self.group_command("--delete", "--group", group), "the group is not deleted")
+        check(group not in self.group_command("--list").split(), "a deleted group is still listed")
+
+
+def committed(broker, group, topic):
+    """What a consumer would begin at; a broker that has just started may still be reading its groups."""
+    script = ("import sys\nfrom confluent_kafka import Consumer, KafkaException, TopicPartition\n"
+              "c = Consumer({'bootstrap.servers': sys.argv[1], 'group.id': sys.argv[2]})\n"
+              f"print(*(p.offset for p in c.committed([TopicPartition(sys.argv[3], n) for n in range({PARTITIONS})], timeout=10)))")
+    end = time.monotonic() + 30
+    while True:
+        done = subprocess.run([install.python(), "-c", script, broker.bootstrap, group, topic], capture_output=True, text=True, timeout=60)
+        if done.returncode == 0:
+            return [int(number) for number in done.stdout.split()]
+        check(time.monotonic() < end, done.stderr[-300:])
+
+
+def move(report):
+    """A group that has consumed on Apache Kafka goes on at its offsets on ours, and back again."""
+    kafka = Kafka()
+    ours = None
+    try:
+        kafka.start()
+        groups = Groups(kafka, report)
+        topic, group = groups.create("moved", PARTITIONS), groups.name("g-moved")
+        produce(kafka, topic)
+        for turn, broker_class in enumerate((None, OnKafkasFile, None)):
+            broker = kafka if broker_class is None else OnKafkasFile(kafka)
+            if turn:
+                broker.start()
+            ours = broker if broker is not kafka else ours
+            if turn:
+                equal(committed(broker, group, topic), [turn * RECORDS] * PARTITIONS, f"offsets in turn {turn}")
+                produce(broker, topic)
+            member = Member("confluent", broker, group, topic, "range")
+            try:
+                equal(member.ask(f"count {PARTITIONS * RECORDS}"), str(PARTITIONS * RECORDS), f"records in turn {turn}")
+                equal((member.ask("commit"), member.ask("leave")), ("committed", "left"), "the end")
+            finally:
+                member.end()
+            broker.stop()
+    finally:
+        if ours is not None:
+            ours.close()
+        kafka.close()
+
+
+def run(report):
+    report.run("groups/from-kafka-and-back", move, report)
