@@ -22,7 +22,6 @@ pub struct Ballast {
     file: File,
     path: PathBuf,
     buffer: Vec<u8>,
-    bytes: u64,
     position: u64,
 }
 
@@ -37,16 +36,14 @@ impl Ballast {
                 .read(true)
                 .write(true)
                 .open(&path)?;
-            let bytes = kibibytes("MemTotal:") * 1024;
-            file.set_len(bytes)?;
-            Ok::<_, std::io::Error>((file, bytes))
+            file.set_len(kibibytes("MemTotal:") * 1024)?;
+            Ok::<_, std::io::Error>(file)
         };
-        let (file, bytes) = make().context(|| path.display().to_string())?;
+        let file = make().context(|| path.display().to_string())?;
         Ok(Self {
             file,
             path,
             buffer: vec![0; STEP_BYTES],
-            bytes,
             position: 0,
         })
     }
@@ -60,8 +57,10 @@ impl Ballast {
 
     /// Touches memory until nearly none is free.
     pub fn fill(&mut self) -> Result<()> {
+        // What others free meanwhile waits for the next time: the kernel gives back what is touched here as fast.
+        let touched_max = kibibytes("MemFree:") * 1024;
         let mut touched = 0;
-        while touched < self.bytes && kibibytes("MemFree:") > FREE_KIB {
+        while touched < touched_max && kibibytes("MemFree:") > FREE_KIB {
             let read = self.file.read_at(&mut self.buffer, self.position)?;
             touched += count(read.max(1));
             self.position = if read == 0 { 0 } else { self.position + count(read) };
