@@ -62,8 +62,8 @@ pub const STALL_KINDS_MAX: usize = 32;
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 300 us.
 pub const VALIDATION_STEP_BYTES: u64 = 64 * 1024;
 
-/// Bytes of records that are compressed before other tasks of the core have their turn; gzip takes 500 us for them.
-pub const RECOMPRESSION_STEP_BYTES: usize = 16 * 1024;
+/// Bytes of records that are compressed before other tasks of the core have their turn; gzip takes 250 us for them.
+pub const RECOMPRESSION_STEP_BYTES: usize = 8 * 1024;
 
 /// Partitions that the fetch sessions of a core remember, some 300 bytes each; a client beyond them names all in each request.
 pub const FETCH_SESSION_PARTITIONS_PER_CORE: usize = 200_000;
@@ -74,11 +74,14 @@ pub const COLD_WAITS_PER_READ_MAX: usize = 64;
 /// Batches that a core checks in steps at one time, each with a decompressor of its own.
 pub const BATCHES_IN_STEPS_MAX: usize = 8;
 
-/// Bytes of a batch that are written into the page cache in one step: 10 us, and 280 us where a host has to give the memory first.
-pub const APPEND_STEP_BYTES: usize = 64 * 1024;
+/// Rows of an answer, such as partitions or settings, that are made in one step, each taking a microsecond.
+pub const ANSWER_ROWS_AT_ONCE_MAX: usize = 200;
+
+/// Bytes of a batch that are written into the page cache in one step, about: 30 us, and 350 us where a host has to give the memory first.
+pub const APPEND_STEP_BYTES: usize = 128 * 1024;
 
 /// Bytes of a batch whose checksum is computed in one step.
-pub const CHECKSUM_STEP_BYTES: usize = 1024 * 1024;
+pub const CHECKSUM_STEP_BYTES: usize = 256 * 1024;
 
 /// Bytes that a log keeps of what was appended until the journal wants them; longer ones are as cheap to read back.
 pub const KEPT_BYTES_PER_LOG_MAX: usize = 16 * 1024;

@@ -29,8 +29,8 @@ use crate::storage::{self, Ahead, NewBatch, StorageError};
 /// Records of a batch that are checked at once, each taking some 10 ns.
 const RECORDS_AT_ONCE_MAX: i32 = 8192;
 
-/// Bytes of a batch that is not compressed and is checked and written at once.
-const PLAIN_BYTES_AT_ONCE_MAX: usize = APPEND_STEP_BYTES;
+/// Bytes of a batch that is not compressed and is checked and written at once: a step of records, with what stands around them.
+const PLAIN_BYTES_AT_ONCE_MAX: usize = APPEND_STEP_BYTES + APPEND_STEP_BYTES / 16;
 
 /// Bytes of a compressed batch that is tried in one step: most of them do not expand to more than a step.
 const COMPRESSED_BYTES_AT_ONCE_MAX: u64 = VALIDATION_STEP_BYTES / 2;
@@ -295,7 +295,9 @@ impl Preparation {
         mut decompressor: Decompressor,
     ) -> Result<Bytes, BatchError> {
         if target.level.is_brief(target.compression) {
+            rt::task::begin_part("begin to compress a batch");
             let mut recompression = Recompression::begin(&view, target, &mut decompressor)?;
+            rt::task::yield_if_needed().await;
             let step = || recompression.advance(RECOMPRESSION_STEP_BYTES);
             return self.workspace.in_steps("compress a batch", step).await;
         }

@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::append::NewBatch;
 use super::error::StorageError;
@@ -25,16 +26,31 @@ use crate::log::{AppendContext, AppendPlan, LogState, Origin, plan_append};
 use crate::record::BATCH_HEADER_BYTES;
 use crate::rt::fs::File;
 use crate::rt::local::Event;
-use crate::rt::task;
+use crate::rt::{task, time};
 
-/// Bytes of one step. The batches of simulated logs are short.
-const STEP_BYTES: usize = if cfg!(feature = "sim") { 64 } else { APPEND_STEP_BYTES };
+/// Fewest and most bytes of one step: long ones cost less, and where the machine has to find memory first a short one takes as long. The
+/// batches of simulated logs are short.
+const STEP_BYTES_MIN: usize = if cfg!(feature = "sim") {
+    64
+} else {
+    APPEND_STEP_BYTES / 4
+};
+const STEP_BYTES_MAX: usize = if cfg!(feature = "sim") {
+    64
+} else {
+    APPEND_STEP_BYTES * 2
+};
+
+/// A step that took longer is followed by shorter ones, and one that took less than half of it by longer ones.
+const STEP: Duration = Duration::from_micros(120);
 
 /// The end of a log while a batch is written ahead.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Place {
     is_taken: Cell<bool>,
     left: Event,
+    /// Bytes of the next step.
+    step_bytes: Cell<usize>,
     written: RefCell<Option<Written>>,
 }
 
@@ -43,6 +59,32 @@ pub(super) struct Place {
 struct Written {
     file: File,
     directory: Rc<Path>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            is_taken: Cell::new(false),
+            left: Event::new(),
+            step_bytes: Cell::new(STEP_BYTES_MIN),
+            written: RefCell::new(None),
+        }
+    }
+}
+
+impl Place {
+    /// A step of so many bytes took so long.
+    fn note_step(&self, took: Duration) {
+        let bytes = self.step_bytes.get();
+        let next = if took > STEP {
+            bytes / 2
+        } else if took < STEP / 2 {
+            bytes * 2
+        } else {
+            bytes
+        };
+        self.step_bytes.set(next.clamp(STEP_BYTES_MIN, STEP_BYTES_MAX));
+    }
 }
 
 /// The right of one batch to be the next one of its log, and how many bytes of its records stand there. Others wait until this is dropped.
@@ -101,7 +143,7 @@ impl Log {
             now,
         };
         let records = batch.records();
-        if records.len() <= STEP_BYTES || self.inner.health.room() != Room::Enough {
+        if records.len() <= STEP_BYTES_MIN || self.inner.health.room() != Room::Enough {
             return Ok(ahead);
         }
         let Some((file, begin)) = self.begin_ahead(batch, &context)? else {
@@ -109,16 +151,18 @@ impl Log {
         };
         loop {
             let at = begin.plus(ahead.bytes as u64);
-            let end = ahead.bytes + bytes_to_boundary(at);
+            let end = ahead.bytes + bytes_to_boundary(at, self.inner.place.step_bytes.get());
             let Some(slice) = records.get(ahead.bytes..end) else {
                 break;
             };
             task::begin_part("write a batch ahead");
+            let began = time::now();
             if let Err(error) = file.write_at(at, &[slice]) {
                 return Err(self.not_written(&self.inner.files.borrow(), &error));
             }
             ahead.bytes = end;
-            task::yield_if_needed().await;
+            self.inner.place.note_step(time::now().since(began));
+            task::yield_after(STEP).await;
             self.inner.health.check()?;
             if ahead.bytes_in(self) == 0 {
                 // Something else was appended, or the log was closed.
@@ -188,7 +232,40 @@ impl Log {
 }
 
 /// A step ends at a multiple of its length in the file: then the page cache can hold it in large pieces.
-fn bytes_to_boundary(at: FilePosition) -> usize {
-    let step = STEP_BYTES as u64;
-    usize::try_from(step - at.0 % step).unwrap_or(STEP_BYTES)
+fn bytes_to_boundary(at: FilePosition, step_bytes: usize) -> usize {
+    let step = step_bytes as u64;
+    usize::try_from(step - at.0 % step).unwrap_or(step_bytes)
+}
+
+#[cfg(test)]
+#[cfg(not(feature = "sim"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_take_about_as_long_whatever_the_machine_needs_for_them() {
+        const TOOK: [(u64, usize); 9] = [
+            (10, 2),
+            (10, 4),
+            (59, 8),
+            (10, 8),
+            (100, 8),
+            (400, 4),
+            (800, 2),
+            (800, 1),
+            (800, 1),
+        ];
+        let place = Place::default();
+        for (took, expected) in TOOK {
+            place.note_step(Duration::from_micros(took));
+            assert_eq!(place.step_bytes.get(), expected * STEP_BYTES_MIN, "{took} us");
+        }
+    }
+
+    #[test]
+    fn steps_end_at_boundaries() {
+        for (at, expected) in [(0, 100), (61, 39), (99, 1), (100, 100), (12_345, 55)] {
+            assert_eq!(bytes_to_boundary(FilePosition(at), 100), expected, "{at}");
+        }
+    }
 }

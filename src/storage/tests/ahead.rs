@@ -68,7 +68,7 @@ fn nobody_sees_a_batch_before_it_is_whole() {
         let batch = long(1);
         let ahead = write_ahead(&log, &batch).await;
         assert!(
-            file_bytes(&log, 0) > before + 4 * APPEND_STEP_BYTES as u64,
+            file_bytes(&log, 0) > before + 2 * APPEND_STEP_BYTES as u64,
             "most of it is written"
         );
         assert_eq!((log.log_end_offset(), log.bytes()), (Offset(3), before));
