@@ -6,6 +6,7 @@ use bytes::Bytes;
 use duramen_wire::messages::{RequestHeader, ResponseHeader};
 use duramen_wire::{ApiKey, EncodeError, Message, Part, Reader, Writer};
 
+use crate::base::limits::ANSWER_ROWS_AT_ONCE_MAX;
 use crate::kafka::context::Context;
 use crate::net::admission::Units;
 use crate::net::replies::{Reply, ReplySlot};
@@ -192,11 +193,35 @@ impl Call {
 
     /// Answers with `response` encoded as another version than the request's: ApiVersions does so for a client that is too new.
     pub fn respond_as<M: Message>(self, response: &M, version: i16, ranges: Vec<ReadRange>) {
-        match self.encode(response, version, ranges) {
+        rt::task::begin_part("answer");
+        let encoded = encode(self.key, self.correlation_id, version, response);
+        self.complete(encoded, &ranges);
+    }
+
+    /// Answers with what `make` makes, of so many rows. Many of them take longer than a step: the answer is made, and encoded, beside the core.
+    pub fn respond_rows<M: Message>(self, rows: usize, make: impl FnOnce() -> M + Send + 'static) {
+        if rows <= ANSWER_ROWS_AT_ONCE_MAX {
+            self.respond(&make());
+            return;
+        }
+        rt::task::spawn(async move {
+            let (key, correlation_id, version) = (self.key, self.correlation_id, self.version);
+            let made = rt::task::run_aside(move || encode(key, correlation_id, version, &make()));
+            match made.await {
+                Some(encoded) => self.complete(encoded, &[]),
+                // The connection closes as the call is dropped.
+                None => tracing::error!(?key, version, "cannot make a response"),
+            }
+        });
+    }
+
+    fn complete(self, encoded: Result<Vec<Part>, EncodeError>, ranges: &[ReadRange]) {
+        let (key, version) = (self.key, self.version);
+        match encoded {
             Ok(parts) => {
                 let Self { slot, units, .. } = self;
                 slot.complete(Reply {
-                    parts,
+                    parts: parts.into_iter().filter_map(|part| to_send(part, ranges)).collect(),
                     units: Some(units),
                     close: false,
                 });
@@ -205,26 +230,9 @@ impl Call {
                 // The connection closes as the call is dropped: the client learns that something is wrong, at once.
                 let impossible = true;
                 crate::never!(impossible);
-                tracing::error!(key = ?self.key, version, %error, "cannot encode a response");
+                tracing::error!(?key, version, %error, "cannot encode a response");
             }
         }
-    }
-
-    fn encode<M: Message>(
-        &self,
-        response: &M,
-        version: i16,
-        ranges: Vec<ReadRange>,
-    ) -> Result<Vec<SendPart>, EncodeError> {
-        rt::task::begin_part("answer");
-        let mut writer = Writer::framed();
-        let header = ResponseHeader {
-            correlation_id: self.correlation_id,
-        };
-        header.encode(&mut writer, self.key.response_header_version(version))?;
-        response.encode(&mut writer, version)?;
-        let parts = writer.into_parts()?;
-        Ok(parts.into_iter().filter_map(|part| to_send(part, &ranges)).collect())
     }
 
     /// Ends a request that has no answer (acks=0).
@@ -241,6 +249,15 @@ impl Call {
         let Self { slot, .. } = self;
         slot.complete(Reply::close());
     }
+}
+
+/// A response with its header, as it goes over the wire.
+fn encode<M: Message>(key: ApiKey, correlation_id: i32, version: i16, response: &M) -> Result<Vec<Part>, EncodeError> {
+    let mut writer = Writer::framed();
+    let header = ResponseHeader { correlation_id };
+    header.encode(&mut writer, key.response_header_version(version))?;
+    response.encode(&mut writer, version)?;
+    writer.into_parts()
 }
 
 fn to_send(part: Part, ranges: &[ReadRange]) -> Option<SendPart> {

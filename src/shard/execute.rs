@@ -99,8 +99,11 @@ impl Shard {
                 self.answer(origin, ShardReply::Producers(answers));
             }
             ShardRequest::LogSizes => {
-                let sizes = self.log_sizes();
-                self.answer(origin, ShardReply::LogSizes(sizes));
+                let shard = Rc::clone(self);
+                rt::task::spawn(async move {
+                    let sizes = shard.log_sizes().await;
+                    shard.answer(origin, ShardReply::LogSizes(sizes));
+                });
             }
             ShardRequest::Group {
                 tag,

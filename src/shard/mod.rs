@@ -21,6 +21,7 @@ use crate::partition::turns::Source;
 use crate::partition::{Partition, Workspace};
 use crate::rt::local::Event;
 use crate::rt::mesh::CoreEndpoint;
+use crate::rt::task;
 use crate::storage::LogDirectory;
 
 pub mod calls;
@@ -223,13 +224,15 @@ impl Shard {
         self.directories.all()
     }
 
-    /// The logs of this core: where they are, and how large.
-    fn log_sizes(&self) -> Vec<LogSize> {
-        let hosted = self.hosted.borrow();
-        let sizes = hosted
-            .values()
-            .map(|partition| self.directories.size_of(partition.log()));
-        sizes.flatten().collect()
+    /// The logs of this core: where they are, and how large; in steps.
+    async fn log_sizes(&self) -> Vec<LogSize> {
+        let hosted: Vec<Rc<Partition>> = self.hosted.borrow().values().cloned().collect();
+        let mut sizes = Vec::with_capacity(hosted.len());
+        for partition in hosted {
+            sizes.extend(self.directories.size_of(partition.log()));
+            task::yield_if_needed().await;
+        }
+        sizes
     }
 
     fn hosted(&self, partition: TopicIdPartition) -> Option<Rc<Partition>> {

@@ -42,6 +42,26 @@ fn names(response: &MetadataResponse) -> Vec<&str> {
 }
 
 #[test]
+fn a_long_answer_keeps_its_place_among_others() {
+    let broker = Broker::start(2);
+    let mut client = broker.client();
+    let long = create_topic(&mut client, "long", 300);
+    let short = create_topic(&mut client, "short", 1);
+    let asked = [&long, &short, &long].map(|topic| {
+        let request = request(Some(vec![by_name(&topic.name)]));
+        (topic, client.send(METADATA, &request))
+    });
+    for (topic, correlation_id) in asked {
+        let response = client.receive::<MetadataRequest>(METADATA, correlation_id);
+        assert_eq!(names(&response), [topic.name.as_str()]);
+        let partitions = response.topics[0].partitions.iter();
+        let numbers: Vec<i32> = partitions.map(|partition| partition.partition_index).collect();
+        let count = if topic.id == long.id { 300 } else { 1 };
+        assert_eq!(numbers, (0..count).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn every_version_describes_brokers_and_topic() {
     let broker = Broker::start(2);
     let mut client = broker.client();

@@ -5,14 +5,20 @@ use duramen_wire::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
-use crate::config::{Described, Kind, Source};
+use std::sync::Arc;
+
+use crate::config::{Config, Described, Kind, Source};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal};
+use crate::metadata::MetadataImage;
 use crate::metadata::controller::validate_topic_name;
 
 /// Kafka: `ConfigResource.Type`.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+
+/// Settings of a topic, about.
+const ROWS_OF_A_RESOURCE: usize = 40;
 
 /// What of each setting is told.
 #[derive(Clone, Copy)]
@@ -34,47 +40,55 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         documentation: request.include_documentation,
         version: call.version,
     };
-    let results = request
-        .resources
-        .iter()
-        .map(|resource| match settings_of(&call, resource) {
-            Ok(described) => result(resource, described, detail),
-            Err(refusal) => DescribeConfigsResult {
-                error_code: refusal.code.0,
-                error_message: refusal.message,
-                resource_type: resource.resource_type,
-                resource_name: resource.resource_name.clone(),
-                ..DescribeConfigsResult::default()
-            },
+    let (image, config) = (call.context.image(), Arc::clone(&call.context.config));
+    let rows = request.resources.len().saturating_mul(ROWS_OF_A_RESOURCE);
+    call.respond_rows(rows, move || {
+        let results = request.resources.iter().map(|resource| {
+            let described = settings_of(&image, &config, resource);
+            described.map_or_else(
+                |refusal| refused(resource, refusal),
+                |described| result(resource, described, detail),
+            )
         });
-    let response = DescribeConfigsResponse {
-        results: results.collect(),
-        ..DescribeConfigsResponse::default()
-    };
-    call.respond(&response);
+        DescribeConfigsResponse {
+            results: results.collect(),
+            ..DescribeConfigsResponse::default()
+        }
+    });
     Ok(())
 }
 
-fn settings_of(call: &Call, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Refusal> {
+fn refused(resource: &DescribeConfigsResource, refusal: Refusal) -> DescribeConfigsResult {
+    DescribeConfigsResult {
+        error_code: refusal.code.0,
+        error_message: refusal.message,
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.clone(),
+        ..DescribeConfigsResult::default()
+    }
+}
+
+fn settings_of(
+    image: &MetadataImage,
+    config: &Config,
+    resource: &DescribeConfigsResource,
+) -> Result<Vec<Described>, Refusal> {
     let name = &resource.resource_name;
     match resource.resource_type {
         TOPIC => {
             validate_topic_name(name).map_err(|error| Refusal::with(ErrorCode::INVALID_TOPIC_EXCEPTION, error))?;
-            let image = call.context.image();
             if image.topic_by_name(name).is_none() {
                 return Err(Refusal::of(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
             }
-            Ok(call.context.config.describe_topic(image.topic_config(name)))
+            Ok(config.describe_topic(image.topic_config(name)))
         }
         // The settings that all brokers share are those that are not set: there is no such layer yet.
         BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if *name == call.context.config.broker.node_id.0.to_string() => {
-            Ok(call.context.config.describe_broker())
-        }
+        BROKER if *name == config.broker.node_id.0.to_string() => Ok(config.describe_broker()),
         BROKER => {
             let message = format!(
                 "Unexpected broker id, expected {} or empty string, but received {name}",
-                call.context.config.broker.node_id.0
+                config.broker.node_id.0
             );
             Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
         }

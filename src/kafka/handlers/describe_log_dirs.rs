@@ -19,9 +19,12 @@ use crate::storage::LogDirectory;
 struct Describing {
     /// Partitions by topic; `None` is all.
     wanted: Option<BTreeMap<String, BTreeSet<i32>>>,
-    /// By directory, topic and partition: bytes.
-    found: BTreeMap<usize, BTreeMap<String, BTreeMap<i32, u64>>>,
+    /// Of all cores.
+    sizes: Vec<LogSize>,
 }
+
+/// By directory, topic and partition: bytes.
+type Found = BTreeMap<usize, BTreeMap<String, BTreeMap<i32, u64>>>;
 
 /// Takes the request.
 ///
@@ -39,7 +42,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let cores = call.context.shard.cores;
     let describing = Describing {
         wanted,
-        found: BTreeMap::new(),
+        sizes: Vec::new(),
     };
     let asked = (0..cores).map(|core| (ShardId(core), ShardRequest::LogSizes));
     Gather::start(call, describing, asked, absorb, finish);
@@ -52,39 +55,49 @@ fn absorb(describing: &mut Describing, reply: ShardReply) {
         crate::never!(other_reply);
         return;
     };
-    for LogSize {
-        directory,
-        partition,
-        bytes,
-    } in sizes
-    {
-        let is_wanted = describing.wanted.as_ref().is_none_or(|wanted| {
-            let partitions = wanted.get(&*partition.topic);
-            partitions.is_some_and(|partitions| partitions.contains(&partition.partition))
-        });
-        if is_wanted {
-            let topics = describing.found.entry(directory).or_default();
-            let sizes = topics.entry(partition.topic.to_string()).or_default();
-            sizes.insert(partition.partition, bytes);
-        }
-    }
+    describing.sizes.extend(sizes);
 }
 
-fn finish(call: Call, mut describing: Describing) {
-    let directories = call.context.shard.log_directories().iter().enumerate();
-    let results = directories.map(|(place, directory)| {
-        let mut result = describe(directory);
-        if result.error_code == ErrorCode::NONE.0 {
-            let topics = describing.found.remove(&place).unwrap_or_default();
-            result.topics = topics.into_iter().map(topic).collect();
+fn finish(call: Call, describing: Describing) {
+    let directories = call.context.shard.log_directories().iter();
+    let mut results: Vec<DescribeLogDirsResult> = directories.map(describe).collect();
+    call.respond_rows(describing.sizes.len(), move || {
+        let mut found = describing.found();
+        for (place, result) in results.iter_mut().enumerate() {
+            if result.error_code == ErrorCode::NONE.0 {
+                let topics = found.remove(&place).unwrap_or_default();
+                result.topics = topics.into_iter().map(topic).collect();
+            }
         }
-        result
+        DescribeLogDirsResponse {
+            results,
+            ..DescribeLogDirsResponse::default()
+        }
     });
-    let response = DescribeLogDirsResponse {
-        results: results.collect(),
-        ..DescribeLogDirsResponse::default()
-    };
-    call.respond(&response);
+}
+
+impl Describing {
+    /// What was asked for, in order.
+    fn found(self) -> Found {
+        let mut found = Found::new();
+        for LogSize {
+            directory,
+            partition,
+            bytes,
+        } in self.sizes
+        {
+            let is_wanted = self.wanted.as_ref().is_none_or(|wanted| {
+                let partitions = wanted.get(&*partition.topic);
+                partitions.is_some_and(|partitions| partitions.contains(&partition.partition))
+            });
+            if is_wanted {
+                let topics = found.entry(directory).or_default();
+                let sizes = topics.entry(partition.topic.to_string()).or_default();
+                sizes.insert(partition.partition, bytes);
+            }
+        }
+        found
+    }
 }
 
 fn describe(directory: &LogDirectory) -> DescribeLogDirsResult {

@@ -6,6 +6,7 @@ use duramen_wire::messages::metadata_response::{
 };
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::base::ids::TopicId;
 use crate::kafka::call::{BadRequest, Call};
@@ -81,23 +82,49 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         ..MetadataResponse::default()
     };
     let with_operations = request.include_topic_authorized_operations;
-    response.topics = match asked(request, call.version) {
-        Asked::All => image.topics().map(|topic| describe(topic)).collect(),
+    let found: Vec<Found> = match asked(request, call.version) {
+        Asked::All => image.topics().map(|topic| Found::Topic(Arc::clone(topic))).collect(),
         Asked::These(names) => {
             let creator = may_create.then_some(&call.context.shard);
             names.into_iter().map(|named| look_up(&image, named, creator)).collect()
         }
         Asked::Refused(topics) => {
             response.error_code = ErrorCode::INVALID_REQUEST.0;
-            topics.into_iter().map(refused).collect()
+            topics.into_iter().map(|topic| Found::None(refused(topic))).collect()
         }
     };
-    for topic in &mut response.topics {
-        let exists = topic.error_code == ErrorCode::NONE.0;
-        topic.topic_authorized_operations = AuthorizedOperations::TOPIC.to_wire(with_operations && exists);
-    }
-    call.respond(&response);
+    call.respond_rows(found.iter().map(Found::rows).sum(), move || {
+        let topics = found.into_iter().map(|found| {
+            let (topic, exists) = match found {
+                Found::Topic(topic) => (describe(&topic), true),
+                Found::None(missing) => (missing, false),
+            };
+            MetadataResponseTopic {
+                topic_authorized_operations: AuthorizedOperations::TOPIC.to_wire(with_operations && exists),
+                ..topic
+            }
+        });
+        response.topics = topics.collect();
+        response
+    });
     Ok(())
+}
+
+/// What becomes of one topic that is asked for.
+enum Found {
+    Topic(Arc<Topic>),
+    /// There is none: what is said instead.
+    None(MetadataResponseTopic),
+}
+
+impl Found {
+    /// How much there is to say of it.
+    fn rows(&self) -> usize {
+        match self {
+            Self::Topic(topic) => 1 + topic.partitions.len(),
+            Self::None(_) => 1,
+        }
+    }
 }
 
 fn asked(request: MetadataRequest, version: i16) -> Asked {
@@ -121,15 +148,15 @@ fn asked(request: MetadataRequest, version: i16) -> Asked {
     Asked::These(named.collect())
 }
 
-fn look_up(image: &MetadataImage, named: Named, creator: Option<&Rc<Shard>>) -> MetadataResponseTopic {
+fn look_up(image: &MetadataImage, named: Named, creator: Option<&Rc<Shard>>) -> Found {
     match named {
         Named::Id(id) => match image.topic(id) {
-            Some(topic) => describe(topic),
-            None => missing(None, id, ErrorCode::UNKNOWN_TOPIC_ID),
+            Some(topic) => Found::Topic(Arc::clone(topic)),
+            None => Found::None(missing(None, id, ErrorCode::UNKNOWN_TOPIC_ID)),
         },
         Named::Name(name) => {
             if let Some(topic) = image.topic_by_name(&name) {
-                return describe(topic);
+                return Found::Topic(Arc::clone(topic));
             }
             let code = match validate_topic_name(&name) {
                 Err(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
@@ -140,7 +167,7 @@ fn look_up(image: &MetadataImage, named: Named, creator: Option<&Rc<Shard>>) -> 
                     ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                 }
             };
-            missing(Some(name), TopicId::ZERO, code)
+            Found::None(missing(Some(name), TopicId::ZERO, code))
         }
     }
 }
