@@ -6,7 +6,7 @@ use duramen_wire::ApiKey;
 use duramen_wire::messages::InitProducerIdRequest;
 
 use crate::client::Client;
-use crate::codes::NONE;
+use crate::codes::{COORDINATOR_NOT_AVAILABLE, INVALID_REQUEST, NONE};
 use crate::fixture::new_producer_id;
 use crate::harness::Broker;
 
@@ -80,14 +80,22 @@ fn transactions_are_refused() {
         return;
     };
     let mut client = broker.client();
-    for version in ApiKey::InitProducerId.versions() {
+    let ids = [("transactions", COORDINATOR_NOT_AVAILABLE), ("", INVALID_REQUEST)];
+    for (version, (id, code)) in ApiKey::InitProducerId
+        .versions()
+        .flat_map(|version| ids.map(|id| (version, id)))
+    {
         let request = InitProducerIdRequest {
-            transactional_id: Some("transactions".to_owned()),
+            transactional_id: Some(id.to_owned()),
             transaction_timeout_ms: 60_000,
             ..InitProducerIdRequest::default()
         };
         let response = client.call(version, &request);
-        assert_ne!(response.error_code, NONE, "v{version}");
-        assert_eq!((response.producer_id, response.producer_epoch), (-1, -1), "v{version}");
+        assert_eq!(response.error_code, code, "v{version}, {id:?}");
+        assert_eq!(
+            (response.producer_id, response.producer_epoch),
+            (-1, -1),
+            "v{version}, {id:?}"
+        );
     }
 }

@@ -19,9 +19,14 @@ use crate::shard::message::{ShardReply, ShardRequest};
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: InitProducerIdRequest = call.decode()?;
-    if request.transactional_id.is_some() {
+    if let Some(id) = &request.transactional_id {
         // Kafka's code for a transactional id that no coordinator of this cluster serves.
-        refuse(call, ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        let code = if id.is_empty() {
+            ErrorCode::INVALID_REQUEST
+        } else {
+            ErrorCode::COORDINATOR_NOT_AVAILABLE
+        };
+        refuse(call, code);
         return Ok(());
     }
     if let Some(id) = call.context.shard.take_producer_id() {
