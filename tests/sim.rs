@@ -146,14 +146,23 @@ fn planted_bugs_are_found() {
         ),
     ];
     find_each(&planted, SEEDS_UNTIL_FOUND, |seed, plan| drop(live(seed, plan)));
-    // Few lives are handed over.
-    let rare = [(
-        "the journal is put back over what another broker wrote",
-        Plan {
-            overlooks_others: true,
-            ..honest
-        },
-    )];
+    // Few lives are handed over, or end right after a truncation.
+    let rare = [
+        (
+            "what was cut off comes back from the journal",
+            Plan {
+                truncations_are_forgotten: true,
+                ..honest
+            },
+        ),
+        (
+            "the journal is put back over what another broker wrote",
+            Plan {
+                overlooks_others: true,
+                ..honest
+            },
+        ),
+    ];
     find_each(&rare, 20 * SEEDS_UNTIL_FOUND, |seed, plan| drop(live(seed, plan)));
 }
 

@@ -28,6 +28,7 @@ pub mod scan;
 pub mod segment;
 pub mod state;
 pub mod timestamp;
+pub mod truncation;
 
 pub use append::{AppendContext, AppendError, AppendPlan, Appending, Origin, plan_append};
 pub use batch::Batch;

@@ -12,6 +12,8 @@ pub const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 pub const LOCK: &str = ".lock";
 /// Which cluster and node a log directory belongs to.
 pub const META_PROPERTIES: &str = "meta.properties";
+/// Below which group of the journal nothing counts for a partition, in its directory (ours).
+pub const JOURNAL_FLOOR: &str = "duramen-journal-floor";
 /// Everything below these offsets is on the disk.
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 /// First offsets that clients may read, where deletion moved them inside a segment.

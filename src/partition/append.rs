@@ -239,6 +239,8 @@ fn stamped(validated: Validated, now: TimestampMs) -> Validated {
 fn append_failed(error: StorageError) -> AppendError {
     match error {
         StorageError::Full { .. } => AppendError::Full,
+        // Another leads the partition, and has another log.
+        StorageError::Truncated => AppendError::NotHosted,
         StorageError::Offline { .. }
         | StorageError::Damaged { .. }
         | StorageError::Cold(_)

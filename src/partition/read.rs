@@ -167,6 +167,7 @@ fn read_failed(error: StorageError) -> ReadError {
         StorageError::Offline { .. } => ReadError::Offline,
         StorageError::Damaged { .. }
         | StorageError::Cold(_)
+        | StorageError::Truncated
         | StorageError::Failed { .. }
         | StorageError::Full { .. } => {
             tracing::error!(%error, "records cannot be read");

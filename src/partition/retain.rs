@@ -48,6 +48,7 @@ impl Partition {
             StorageError::Offline { .. }
             | StorageError::Damaged { .. }
             | StorageError::Cold(_)
+            | StorageError::Truncated
             | StorageError::Failed { .. } => DeleteRecordsError::Offline,
         })
     }

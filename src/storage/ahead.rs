@@ -172,7 +172,7 @@ impl Log {
         Ok(ahead)
     }
 
-    async fn take_place(&self) -> Ahead {
+    pub(super) async fn take_place(&self) -> Ahead {
         let place = &self.inner.place;
         loop {
             let left = place.left.listen();

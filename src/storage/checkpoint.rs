@@ -87,9 +87,9 @@ impl Log {
     }
 
     /// Gives a file in the partition's directory new content, unless the partition is deleted meanwhile.
-    pub(super) async fn replace_own_file(&self, name: &str, text: &str) -> Result<(), StorageError> {
+    pub(super) async fn replace_own_file(&self, name: &str, content: impl AsRef<[u8]>) -> Result<(), StorageError> {
         let path = self.path().join(name);
-        let replaced = replace_unless_retired(&self.inner.durability, path.clone(), text.as_bytes()).await;
+        let replaced = replace_unless_retired(&self.inner.durability, path.clone(), content.as_ref()).await;
         replaced.map_err(|error| self.inner.health.fail_write("write", &path, &error))
     }
 }

@@ -139,6 +139,7 @@ impl Log {
             StorageError::Offline { .. }
             | StorageError::Damaged { .. }
             | StorageError::Cold(_)
+            | StorageError::Truncated
             | StorageError::Failed { .. } => error,
         })
     }

@@ -21,6 +21,7 @@ use super::log::{Inner, Log};
 use super::waiting::Waiting;
 use crate::base::ids::TopicId;
 use crate::base::offset::{FilePosition, Offset};
+use crate::log::journal::format::Floor;
 use crate::log::names::{FileKind, file_name};
 use crate::log::{LogState, Segment};
 use crate::rt::fs::{self, File};
@@ -72,6 +73,8 @@ pub(super) struct Durability {
     pub(super) kept: Kept,
     /// It waits for the journal's next group.
     has_joined: Cell<bool>,
+    /// How often the end of the log was taken back.
+    truncations: Cell<u64>,
     /// The last filling of a journal file that has entries of this log.
     filling: Cell<u64>,
     syncing: Gate,
@@ -105,6 +108,7 @@ impl Durability {
             waiting: Waiting::default(),
             kept: Kept::default(),
             has_joined: Cell::new(false),
+            truncations: Cell::new(0),
             filling: Cell::new(0),
             syncing: Gate::default(),
             bytes_appended: Cell::new(0),
@@ -155,6 +159,24 @@ impl Durability {
         self.bytes_appended
             .get()
             .saturating_sub(self.bytes_at_recovery_point.get())
+    }
+
+    pub(super) async fn enter_sync(&self) -> Turn<'_> {
+        self.syncing.enter().await
+    }
+
+    /// The end of the log was taken back to here, and is on the disk.
+    pub(super) fn begin_at(&self, end: End, bytes_to_recover: u64) {
+        self.truncations.set(self.truncations.get() + 1);
+        self.durable.set(end);
+        self.synced.set(end.offset);
+        self.bytes_appended.set(bytes_to_recover);
+        self.bytes_at_recovery_point.set(0);
+        self.note_new_names();
+        self.note_new_epoch();
+        self.kept.forget();
+        self.waiting.fail();
+        self.moved.notify();
     }
 
     pub(super) fn is_settled(&self) -> bool {
@@ -224,11 +246,16 @@ impl Log {
     /// Waits until every record below `up_to` is on the disk. Of a retired log, nothing is waited for.
     ///
     /// # Errors
-    /// [`StorageError::Offline`] when a write or a sync of this log directory failed, now or before.
+    /// [`StorageError::Offline`] when a write or a sync of this log directory failed, now or before; [`StorageError::Truncated`] when the
+    /// end of the log was taken back meanwhile.
     pub async fn make_durable(&self, up_to: Offset) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
+        let truncations = durability.truncations.get();
         loop {
             self.inner.health.check()?;
+            if durability.truncations.get() != truncations {
+                return Err(StorageError::Truncated);
+            }
             if self.needs_no_disk(up_to) {
                 return Ok(());
             }
@@ -256,9 +283,12 @@ impl Log {
     /// As [`Log::make_durable`].
     pub(super) async fn sync_through(&self, up_to: Offset) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
+        let truncations = durability.truncations.get();
         loop {
             self.inner.health.check()?;
-            if durability.synced.get() >= up_to || durability.is_retired() {
+            // A truncation has left nothing to sync.
+            let is_truncated = durability.truncations.get() != truncations;
+            if durability.synced.get() >= up_to || is_truncated || durability.is_retired() {
                 return Ok(());
             }
             let left = durability.syncing.left.listen();
@@ -383,6 +413,23 @@ impl Log {
     pub(super) fn read_active(&self, position: FilePosition, into: &mut [u8]) -> std::io::Result<usize> {
         let file = self.inner.files.borrow_mut().active_log();
         file.map_err(std::io::Error::other)?.read_at(position, into)
+    }
+
+    /// Waits until no group of the journal is on its way with something of this log.
+    pub(super) async fn left_journal(&self) {
+        loop {
+            let moved = self.inner.durability.moved.listen();
+            if !self.inner.durability.has_joined.get() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// Where the journal's next group comes; `None` without a journal.
+    pub(super) fn journal_floor(&self) -> Option<Floor> {
+        let (journal, _) = self.inner.durability.journal.get()?;
+        Some(journal.floor())
     }
 
     /// It does not wait for the journal any more.

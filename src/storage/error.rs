@@ -36,6 +36,9 @@ pub enum StorageError {
     /// What the lookup needs is not in the page cache: wait for it, and look again.
     #[error("not in the page cache")]
     Cold(ColdRange),
+    /// What was waited for is not in the log any more: its end was taken back.
+    #[error("the records were taken back")]
+    Truncated,
     /// A file could not be read or opened; nothing was changed.
     #[error("cannot {action} {}: {source}", .path.display())]
     Failed {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::cold::WhenCold;
 use super::error::{Health, StorageError};
 use super::index::IndexFile;
-use super::open_files::Share;
+use super::open_files::{OpenFiles, Share};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::index::{OffsetEntry, TimeEntry};
 use crate::log::names::{FileKind, file_name, parse_file_name};
@@ -212,6 +212,11 @@ impl Files {
             is_used: false,
             share: None,
         }
+    }
+
+    /// Among which files these count, if they do.
+    pub(super) fn counted_in(&self) -> Option<OpenFiles> {
+        self.share.as_ref().map(Share::open_files)
     }
 
     /// From now on the files count among those that the logs of a core may have open.

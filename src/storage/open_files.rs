@@ -105,6 +105,10 @@ pub(super) struct Share {
 }
 
 impl Share {
+    pub(super) fn open_files(&self) -> OpenFiles {
+        self.open_files.clone()
+    }
+
     pub(super) fn new(open_files: OpenFiles, log: Weak<LogInner>) -> Self {
         Self {
             open_files,

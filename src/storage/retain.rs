@@ -180,7 +180,7 @@ impl Log {
         Ok(renamed)
     }
 
-    fn rename_segment(&self, base_offset: Offset, renamed: &mut Vec<PathBuf>) -> Result<(), StorageError> {
+    pub(super) fn rename_segment(&self, base_offset: Offset, renamed: &mut Vec<PathBuf>) -> Result<(), StorageError> {
         let directory = self.path();
         for kind in FileKind::ALL {
             let name = file_name(base_offset, kind);

@@ -52,7 +52,7 @@ impl Waiting {
     }
 
     /// Ends all waits.
-    fn fail(&self) {
+    pub(super) fn fail(&self) {
         for row in self.rows.take() {
             row.who.wait_ended(row.number, WaitEnd::Failed);
         }

@@ -37,6 +37,9 @@ pub struct Life {
     timestamp: Cell<i64>,
     /// The latest one. The metadata would tell it: a log that lost its end does not.
     leader_epoch: Cell<LeaderEpoch>,
+    /// Producers between the making of batches and their append, and whether all wait for the end of a truncation.
+    appending: Cell<u64>,
+    truncating: Cell<bool>,
 }
 
 impl Life {
@@ -62,11 +65,15 @@ impl Life {
             sequences: RefCell::new(vec![(0, 0); usize::try_from(producers).expect("small")]),
             timestamp: Cell::new(1000),
             leader_epoch: Cell::new(LeaderEpoch(0)),
+            appending: Cell::new(0),
+            truncating: Cell::new(false),
         })
     }
 
     /// Opens the log and compares it with the shadow; `None` when the machine or the disk is gone.
     pub async fn open(&self, directory: &LogDirectory) -> Option<Log> {
+        // What a crash has stopped is over.
+        self.truncating.set(false);
         let (partition, topic_id) = (&self.partition, self.topic_id.get());
         let opened = directory.open_log(partition, topic_id, self.settings, time::wall());
         let (log, report) = match opened.await {
@@ -96,7 +103,7 @@ impl Life {
         Some(log)
     }
 
-    /// Begins the work on a log: producers, deletions, checkpoints.
+    /// Begins the work on a log: producers, deletions, truncations, checkpoints.
     pub fn work(self: &Rc<Self>, log: &Log, works: &Rc<Works>) {
         for producer in 0..self.producers {
             let (life, log) = (Rc::clone(self), log.clone());
@@ -104,6 +111,8 @@ impl Life {
         }
         let (life, trimmed) = (Rc::clone(self), log.clone());
         works.begin(async move { trim(&life, &trimmed).await });
+        let (life, truncated) = (Rc::clone(self), log.clone());
+        works.begin(async move { truncate(&life, &truncated).await });
         let (life, log) = (Rc::clone(self), log.clone());
         works.begin(async move { checkpoint(&life, &log).await });
     }
@@ -144,6 +153,9 @@ impl Life {
     }
 }
 
+/// How long one waits before it looks again.
+const NAP: std::time::Duration = std::time::Duration::from_micros(20);
+
 /// Tasks that still run.
 #[derive(Default)]
 pub struct Works {
@@ -173,6 +185,7 @@ impl Works {
 /// One producer: appends some batches, waits for some to be durable, sends some twice.
 async fn produce(life: &Life, log: &Log, producer: u64) {
     for _ in 0..life.draw(12) {
+        let turn = life.begin_append().await;
         let batches: Vec<Vec<u8>> = (0..=life.draw(3)).map(|_| life.next_batch(producer)).collect();
         let ahead = match batches.as_slice() {
             [alone] if life.percent(60) => match write_ahead(life, log, alone).await {
@@ -189,6 +202,7 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
             return;
         };
         drop(ahead);
+        drop(turn);
         if life.percent(20) {
             assert_repeat_is_known(log, &batches[batches.len() - 1], next);
         }
@@ -202,8 +216,7 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
                 return;
             }
             if !Simulation::has_crashed() {
-                let mut shadow = life.shadow.borrow_mut();
-                shadow.acknowledged = shadow.acknowledged.max(next.0);
+                life.shadow.borrow_mut().acknowledge(next.0);
             }
         }
         task::yield_now().await;
@@ -334,6 +347,37 @@ async fn checkpoint(life: &Life, log: &Log) {
     }
 }
 
+/// Takes the end of the log back, now and then.
+async fn truncate(life: &Life, log: &Log) {
+    if life.percent(70) {
+        return;
+    }
+    for _ in 0..life.draw(3) {
+        time::sleep(std::time::Duration::from_micros(life.draw(2000))).await;
+        life.truncating.set(true);
+        while life.appending.get() > 0 {
+            time::sleep(NAP).await;
+        }
+        let (start, end) = (log.log_start_offset(), log.log_end_offset());
+        let to = start.plus(life.draw(end.distance_from(start).cast_unsigned() + 1).cast_signed());
+        life.shadow.borrow_mut().begin_truncation(to.0);
+        let truncated = log.truncate_to(to, time::wall()).await;
+        if !Simulation::has_crashed() {
+            let end = truncated.as_ref().ok().map(|end| end.0);
+            assert!(
+                end.is_none_or(|end| end <= to.max(log.log_start_offset()).0),
+                "it ends at {end:?}, not at {to}"
+            );
+            life.shadow.borrow_mut().end_truncation(end);
+            life.take_up_sequences(log);
+        }
+        life.truncating.set(false);
+        if truncated.is_err() {
+            return;
+        }
+    }
+}
+
 /// Takes segments or records from the front of the log, now and then, and removes their files or leaves them to the next start.
 async fn trim(life: &Life, log: &Log) {
     if life.percent(60) {
@@ -359,8 +403,7 @@ async fn trim(life: &Life, log: &Log) {
         let Ok(trimmed) = trimmed else { return };
         let Some(trimmed) = trimmed else { continue };
         if !Simulation::has_crashed() {
-            let mut shadow = life.shadow.borrow_mut();
-            shadow.deleted = shadow.deleted.max(trimmed.log_start_offset.0);
+            life.shadow.borrow_mut().delete_below(trimmed.log_start_offset.0);
         }
         for path in trimmed.files {
             if life.percent(70) && fs::unlink(path).await.is_err() {
@@ -370,7 +413,25 @@ async fn trim(life: &Life, log: &Log) {
     }
 }
 
+/// A producer that has batches, and has not appended them.
+struct Appending<'a>(&'a Life);
+
+impl Drop for Appending<'_> {
+    fn drop(&mut self) {
+        self.0.appending.set(self.0.appending.get() - 1);
+    }
+}
+
 impl Life {
+    /// Waits while the log's end is taken back.
+    async fn begin_append(&self) -> Appending<'_> {
+        while self.truncating.get() {
+            time::sleep(NAP).await;
+        }
+        self.appending.set(self.appending.get() + 1);
+        Appending(self)
+    }
+
     fn draw(&self, bound: u64) -> u64 {
         self.random.borrow_mut().below(bound)
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use duramen::base::ids::{LeaderEpoch, NodeId, ShardId};
 use duramen::base::offset::FilePosition;
+use duramen::log::names::JOURNAL_FLOOR;
 use duramen::metadata::quorum::encode_quorum_state;
 use duramen::rt::fs::{self, File, Open};
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
@@ -30,6 +31,8 @@ pub struct Plan {
     pub name_syncs_lie: bool,
     /// The journal's files are gone after each round.
     pub journal_is_lost: bool,
+    /// It is forgotten that a log was cut off.
+    pub truncations_are_forgotten: bool,
     /// What the journal has is put back also when another broker had the directory since.
     pub overlooks_others: bool,
     /// The one fault of the life; without it, faults are drawn.
@@ -262,6 +265,9 @@ impl Machine {
     fn hurt(&self, image: &mut Image) {
         if self.plan.journal_is_lost {
             image.files.retain(|path, _| !is_journal_file(&name_of(path)));
+        }
+        if self.plan.truncations_are_forgotten {
+            image.files.retain(|path, _| name_of(path) != JOURNAL_FLOOR);
         }
         if self.may_be_marked.get() {
             return;

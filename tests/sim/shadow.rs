@@ -29,6 +29,8 @@ pub struct Shadow {
     pub may_be_deleted: i64,
     /// Where the log ended when it was opened last.
     opened_end: i64,
+    /// The end of the log is being taken back to here: what lies above is acknowledged in vain.
+    taken_back_to: Option<i64>,
 }
 
 impl Shadow {
@@ -40,6 +42,38 @@ impl Shadow {
     pub fn end(&self) -> i64 {
         let last = self.written.last_key_value();
         last.map_or(self.opened_end, |(_, bytes)| next_offset(bytes))
+    }
+
+    /// Records below `offset` were acknowledged.
+    pub fn acknowledge(&mut self, offset: i64) {
+        let acknowledged = self.acknowledged.max(offset);
+        self.acknowledged = self.taken_back_to.map_or(acknowledged, |to| acknowledged.min(to));
+    }
+
+    /// Records below `offset` were deleted.
+    pub fn delete_below(&mut self, offset: i64) {
+        let deleted = self.deleted.max(offset);
+        self.deleted = self.taken_back_to.map_or(deleted, |to| deleted.min(to));
+    }
+
+    /// The end of the log is taken back to before the batch that holds `to`: from now on, what lies there may be gone.
+    pub fn begin_truncation(&mut self, to: i64) {
+        let last = self.written.range(..=to).next_back();
+        let holding = last.filter(|(_, bytes)| next_offset(bytes) > to);
+        let end = holding.map_or(to, |(base, _)| *base);
+        self.taken_back_to = Some(end);
+        self.acknowledged = self.acknowledged.min(end);
+        self.deleted = self.deleted.min(end);
+    }
+
+    /// The log ends at `end`; what was above does not come back.
+    pub fn end_truncation(&mut self, end: Option<i64>) {
+        self.taken_back_to = None;
+        if let Some(end) = end {
+            self.written.split_off(&end);
+            self.opened_end = self.opened_end.min(end);
+            self.deleted = self.deleted.min(end);
+        }
     }
 
     /// Another broker had the log, and these batches are all that is in it.
@@ -97,6 +131,7 @@ impl Shadow {
         compare_epochs(log, &found);
         self.written = found;
         self.refused.clear();
+        self.taken_back_to = None;
         self.acknowledged = offset;
         self.deleted = start;
         self.may_be_deleted = start;

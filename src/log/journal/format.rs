@@ -5,6 +5,7 @@
 //! header   "DURAMENJ" version:4 crc:4 | directory id:16 core:4 slot:4 file bytes:8 epoch:8 controller epoch:4 zero:4
 //!                                                                                              crc covers what follows it
 //! group    "DJG1" crc:4 | length:4 entries:4 epoch:8 sequence:8 tail:8 zero:24 | entries         crc covers what follows it, to length
+//! floor    crc:4 zero:4 epoch:8 sequence:8                                    a file of its own, in the directory of a partition
 //! entry    topic id:16 partition:4 bytes:4 segment:8 position:8 base offset:8 next offset:8 zero:8 | bytes, padded to 8
 //! ```
 
@@ -134,6 +135,46 @@ pub struct Place {
     /// First and following offset.
     pub base_offset: Offset,
     pub next_offset: Offset,
+}
+
+/// Groups of an epoch that come before do not count for a partition: its log was cut off since, with all that they have in its segments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Floor {
+    pub epoch: u64,
+    pub sequence: u64,
+}
+
+impl Floor {
+    const BYTES: usize = 24;
+
+    /// The file that tells it.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        put(&mut bytes, 8, &self.epoch.to_le_bytes());
+        put(&mut bytes, 16, &self.sequence.to_le_bytes());
+        let crc = crc32c(&bytes[8..]);
+        put(&mut bytes, 0, &crc.to_le_bytes());
+        bytes
+    }
+
+    /// # Errors
+    /// [`BadHeader::Damaged`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
+        if bytes.len() != Self::BYTES || crc32c(&bytes[8..]) != u32_at(bytes, 0) {
+            return Err(BadHeader::Damaged);
+        }
+        Ok(Self {
+            epoch: u64_at(bytes, 8),
+            sequence: u64_at(bytes, 16),
+        })
+    }
+
+    /// Whether a group comes before.
+    #[must_use]
+    pub fn is_above(&self, header: &GroupHeader) -> bool {
+        header.epoch == self.epoch && header.sequence < self.sequence
+    }
 }
 
 /// Bytes of a group in the file, whole blocks.
@@ -320,6 +361,27 @@ pub(super) mod tests {
         for length in 0..usize::try_from(header.length).unwrap() {
             assert!(decode_group(&bytes[..length]).is_none(), "cut at {length}");
         }
+    }
+
+    #[test]
+    fn a_floor_reads_as_it_was_written_and_no_other_way() {
+        let floor = Floor { epoch: 7, sequence: 12 };
+        let bytes = floor.encode();
+        assert_eq!(Floor::decode(&bytes), Ok(floor));
+        let table = [(7, 11, true), (7, 12, false), (7, 13, false), (8, 11, false)];
+        for (epoch, sequence, expected) in table {
+            assert_eq!(
+                floor.is_above(&numbered(epoch, sequence, 0)),
+                expected,
+                "{epoch} {sequence}"
+            );
+        }
+        for bit in (0..4 * 8).chain(8 * 8..Floor::BYTES * 8) {
+            let mut hurt = bytes;
+            hurt[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Floor::decode(&hurt), Err(BadHeader::Damaged), "bit {bit}");
+        }
+        assert_eq!(Floor::decode(&bytes[..20]), Err(BadHeader::Damaged));
     }
 
     #[test]

@@ -121,6 +121,12 @@ impl Ring {
         self.filling.is_some() || !self.free.is_empty()
     }
 
+    /// The number of the next group.
+    #[must_use]
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
     /// Bytes of the largest group that a file takes.
     #[must_use]
     pub fn group_bytes_max(&self) -> usize {

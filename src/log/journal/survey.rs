@@ -46,11 +46,11 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// The entries that count, in the order in which they were written.
+    /// The entries that count, each with the header of its group, in the order in which they were written.
     ///
     /// # Errors
     /// [`Gap`]: acknowledged records may be lost, so a person decides.
-    pub fn entries(mut self) -> Result<impl Iterator<Item = Entry<'a>>, Gap> {
+    pub fn entries(mut self) -> Result<impl Iterator<Item = (GroupHeader, Entry<'a>)>, Gap> {
         self.groups.sort_by_key(|(header, _)| header.sequence);
         let (newest, tail) = self
             .groups
@@ -63,7 +63,8 @@ impl<'a> Survey<'a> {
                 return Err(Gap { missing, newest });
             }
         }
-        Ok(self.groups.into_iter().flat_map(|(_, entries)| entries))
+        let groups = self.groups.into_iter();
+        Ok(groups.flat_map(|(header, entries)| entries.map(move |entry| (header, entry))))
     }
 }
 
@@ -89,7 +90,7 @@ mod tests {
     fn offsets(epoch: u64, files: &[Vec<u8>]) -> Result<Vec<i64>, Gap> {
         let mut survey = Survey::new(epoch);
         files.iter().for_each(|file| survey.look_into(file));
-        Ok(survey.entries()?.map(|entry| entry.place.base_offset.0).collect())
+        Ok(survey.entries()?.map(|(_, entry)| entry.place.base_offset.0).collect())
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::durability::Gate;
+use super::durability::{Gate, Turn};
 use super::error::StorageError;
 use super::log::Log;
 use super::walk::first_timestamp;
@@ -69,8 +69,8 @@ pub(super) struct Compaction {
     pub(super) compacted_to: Cell<Option<Offset>>,
     /// One round at a time.
     running: Gate,
-    /// No round may go on.
-    halted: Cell<bool>,
+    /// How many want that no round goes on.
+    halts: Cell<u32>,
 }
 
 /// Why a round ended early.
@@ -338,14 +338,27 @@ impl Log {
 
     /// Ends a round of compaction, at its next batch, and lets no other begin.
     pub(super) async fn halt_compaction(&self) {
-        self.inner.compaction.halted.set(true);
+        self.count_halts(1);
         drop(self.inner.compaction.running.enter().await);
+    }
+
+    /// Ends a round of compaction, at its next batch; another may begin when this is dropped.
+    pub(super) async fn pause_compaction(&self) -> Turn<'_> {
+        self.count_halts(1);
+        let turn = self.inner.compaction.running.enter().await;
+        self.count_halts(-1);
+        turn
+    }
+
+    fn count_halts(&self, change: i32) {
+        let halts = &self.inner.compaction.halts;
+        halts.set(halts.get().saturating_add_signed(change));
     }
 
     /// Whether a round may go on.
     fn check_compactable(&self) -> Result<(), Ended> {
         self.inner.health.check()?;
-        if self.inner.compaction.halted.get() || self.inner.durability.is_retired() {
+        if self.inner.compaction.halts.get() > 0 || self.inner.durability.is_retired() {
             return Err(Ended::GivenUp);
         }
         Ok(())

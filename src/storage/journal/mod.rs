@@ -20,7 +20,7 @@ use super::error::Health;
 use super::kept::Budget;
 use super::log::{Inner as LogInner, Log};
 use crate::base::ids::{LeaderEpoch, ShardId};
-use crate::log::journal::format::{BLOCK_BYTES, GROUP_HEADER_BYTES, entry_bytes};
+use crate::log::journal::format::{BLOCK_BYTES, Floor, GROUP_HEADER_BYTES, entry_bytes};
 use crate::log::journal::ring::Ring;
 use crate::rt::fs::{AlignedBuffer, DirectFile};
 use crate::rt::task;
@@ -130,6 +130,14 @@ impl Journal {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         self.inner.statistics.get()
+    }
+
+    /// Where the next group comes.
+    pub(super) fn floor(&self) -> Floor {
+        Floor {
+            epoch: self.inner.epoch,
+            sequence: self.inner.ring.borrow().next_sequence(),
+        }
     }
 
     fn count(&self, change: impl FnOnce(&mut Statistics)) {

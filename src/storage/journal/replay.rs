@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::files::{JournalError, file_name, parse_file_name};
 use crate::base::ids::{LeaderEpoch, TopicId, TopicPartition};
 use crate::base::offset::{FilePosition, Offset};
-use crate::log::journal::format::{Entry, FileHeader, Place};
+use crate::log::journal::format::{Entry, FileHeader, Floor, GroupHeader, Place};
 use crate::log::journal::survey::Survey;
-use crate::log::names::{self, FileKind};
+use crate::log::names::{self, FileKind, JOURNAL_FLOOR};
 use crate::rt::fs::{self, File, Open};
 use crate::rt::random;
 use crate::storage::checkpoint::own_recovery_point;
@@ -166,9 +166,9 @@ impl JournalFiles {
             })?;
             // One partition after the other, so that one file is open at a time.
             let mut entries: Vec<_> = entries.collect();
-            entries.sort_by_key(|entry| (entry.place.topic_id, entry.place.partition));
-            for entry in entries {
-                target.put(&entry, &recovery_point)?;
+            entries.sort_by_key(|(_, entry)| (entry.place.topic_id, entry.place.partition));
+            for (group, entry) in entries {
+                target.put(&group, &entry, &recovery_point)?;
             }
         }
         target.sync(&self.directory)?;
@@ -246,10 +246,17 @@ struct Known {
     recovery_point: Offset,
     /// Base offset of its first segment; `None` without any.
     first_segment: Option<Offset>,
+    /// Where it was cut off last, if it was.
+    floor: Option<Floor>,
 }
 
 impl Target<'_> {
-    fn put(&mut self, entry: &Entry<'_>, recovery_point: &impl Fn(&Path) -> Offset) -> Result<(), JournalError> {
+    fn put(
+        &mut self,
+        group: &GroupHeader,
+        entry: &Entry<'_>,
+        recovery_point: &impl Fn(&Path) -> Offset,
+    ) -> Result<(), JournalError> {
         let place = entry.place;
         let key = (place.topic_id, place.partition);
         let Some(path) = self.path_of.get(&key) else {
@@ -264,7 +271,7 @@ impl Target<'_> {
                 known
             }
         };
-        if !known.counts(&place) {
+        if !known.counts(group, &place) {
             self.overlay.void += 1;
             return Ok(());
         }
@@ -313,12 +320,29 @@ impl Known {
         Ok(Self {
             recovery_point: own_recovery_point(path).unwrap_or_else(|| recovery_point(path)),
             first_segment: segments.min(),
+            floor: read_floor(&path.join(JOURNAL_FLOOR))?,
         })
     }
 
     /// Whether an entry may be missing in the segments. Below the recovery point nothing is, and segments may be compacted or
-    /// deleted there.
-    fn counts(self, place: &Place) -> bool {
-        place.next_offset > self.recovery_point && self.first_segment.is_none_or(|first| place.segment >= first)
+    /// deleted there; nor is what was there when the log was cut off.
+    fn counts(self, group: &GroupHeader, place: &Place) -> bool {
+        self.floor.is_none_or(|floor| !floor.is_above(group))
+            && place.next_offset > self.recovery_point
+            && self.first_segment.is_none_or(|first| place.segment >= first)
     }
+}
+
+/// Where a log was cut off last. Damaged, it would let come back what was cut off, so a person decides.
+fn read_floor(path: &Path) -> Result<Option<Floor>, JournalError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(JournalError::failed("read", path)(error)),
+    };
+    let floor = Floor::decode(&bytes).map_err(|bad| JournalError::Refused {
+        path: path.to_owned(),
+        reason: bad.to_string(),
+    })?;
+    Ok(Some(floor))
 }

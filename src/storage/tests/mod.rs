@@ -8,6 +8,7 @@ mod flips;
 mod journal;
 mod kafka;
 mod retain;
+mod truncate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
