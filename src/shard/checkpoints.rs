@@ -29,7 +29,7 @@ impl Shard {
                     continue;
                 }
                 match log.checkpoint().await {
-                    Ok(_) => log.remove_old_snapshots(),
+                    Ok(_) => log.remove_old_snapshots().await,
                     // The failure itself was told, once.
                     Err(error) => tracing::debug!(partition = %partition.name(), %error, "no checkpoint"),
                 }

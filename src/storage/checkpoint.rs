@@ -1,16 +1,18 @@
 //! Puts what is derived from a log on the disk, so that a start need not derive it again, and notes how far that goes.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::durability::Durability;
 use super::error::StorageError;
+use super::files::Closing;
 use super::log::Log;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::checkpoint::{decode_offsets, encode_epochs, encode_offsets};
 use crate::log::names::{COMPACTED_OFFSETS, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
-use crate::rt::fs::{self, File, Open};
+use crate::rt::fs::{self, Directory, File, Open};
 use crate::rt::task;
 
 impl Log {
@@ -21,13 +23,11 @@ impl Log {
     /// [`StorageError::Offline`]; [`StorageError::Full`] when there is no room for what is derived.
     pub async fn checkpoint(&self) -> Result<Offset, StorageError> {
         let _turn = self.inner.durability.checkpointing.enter().await;
-        let (derived, recovery_point) = {
-            let state = self.inner.state.borrow();
-            let mut files = self.inner.files.borrow_mut();
-            (self.write_derived(&mut files, &state)?, state.log_end_offset())
-        };
         let bytes = self.inner.durability.bytes_appended.get();
-        self.settle(recovery_point, derived).await?;
+        // A segment that is rolled from here on may have more than lies below the recovery point, and stays on the list.
+        let closing = self.inner.files.borrow().closing.clone();
+        let (derived, recovery_point) = self.put_derived().await?;
+        self.settle(recovery_point, closing, derived).await?;
         self.inner.durability.note_recovery_point(bytes);
         Ok(recovery_point)
     }
@@ -39,23 +39,28 @@ impl Log {
     pub(super) async fn checkpoint_rolled(&self) -> Result<(), StorageError> {
         let _turn = self.inner.durability.checkpointing.enter().await;
         let active = self.inner.files.borrow().active.base_offset;
+        let closing = self.inner.files.borrow().closing.clone();
         // Another has done it, and may have gone further.
-        if self.inner.files.borrow().closing.is_empty() {
+        if closing.is_empty() {
             return Ok(());
         }
         let active_bytes = u64::from(self.inner.state.borrow().active_segment().bytes);
         let durability = &self.inner.durability;
         let bytes_before = durability.bytes_appended.get().saturating_sub(active_bytes);
-        self.settle(active, Vec::new()).await?;
+        self.settle(active, closing, Vec::new()).await?;
         durability.note_recovery_point(bytes_before);
         Ok(())
     }
 
     /// Syncs what lies below `recovery_point`, what is derived from that and the files in `derived`, and notes the recovery point.
-    async fn settle(&self, recovery_point: Offset, derived: Vec<File>) -> Result<(), StorageError> {
+    /// `closing` are the segments that were rolled when `recovery_point` was the end of the log.
+    async fn settle(
+        &self,
+        recovery_point: Offset,
+        closing: Vec<Closing>,
+        derived: Vec<File>,
+    ) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
-        // Segments that are rolled from here on are not covered by this sync, and stay on the list.
-        let closing = self.inner.files.borrow().closing.clone();
         self.sync_through(recovery_point).await?;
         for segment in &closing {
             for file in &segment.derived {
@@ -89,33 +94,56 @@ impl Log {
     /// Gives a file in the partition's directory new content, unless the partition is deleted meanwhile.
     pub(super) async fn replace_own_file(&self, name: &str, content: impl AsRef<[u8]>) -> Result<(), StorageError> {
         let path = self.path().join(name);
-        let replaced = replace_unless_retired(&self.inner.durability, path.clone(), content.as_ref()).await;
+        let replaced = replace_unless_retired(&self.inner.durability, &path, content.as_ref()).await;
         replaced.map_err(|error| self.inner.health.fail_write("write", &path, &error))
     }
 }
 
-async fn replace_unless_retired(durability: &Durability, path: PathBuf, content: &[u8]) -> io::Result<()> {
+async fn replace_unless_retired(durability: &Durability, path: &Path, content: &[u8]) -> io::Result<()> {
     if durability.is_retired() {
         return Ok(());
     }
-    let new = write_beside(&path, content)?;
-    new.file.sync_data().await?;
-    if durability.is_retired() {
-        return Ok(());
-    }
-    fs::rename(&new.temporary, new.path)?;
-    match fs::sync_names(new.directory()).await {
-        Err(_) if durability.is_retired() => Ok(()),
-        synced => synced,
-    }
+    let new = Replacing::begin(path, content.to_vec()).await;
+    // Its directory goes, with whatever is written there.
+    let done = match new {
+        Ok(_) if durability.is_retired() => Ok(()),
+        Ok(new) => new.end().await,
+        Err(error) => Err(error),
+    };
+    done.or_else(|error| if durability.is_retired() { Ok(()) } else { Err(error) })
 }
 
 /// Gives a file new content so that a crash leaves the old or the new.
 pub(super) async fn replace_file(path: PathBuf, content: &[u8]) -> io::Result<()> {
-    let new = write_beside(&path, content)?;
-    new.file.sync_data().await?;
-    fs::rename(&new.temporary, new.path)?;
-    fs::sync_names(new.directory()).await
+    Replacing::begin(&path, content.to_vec()).await?.end().await
+}
+
+/// New content that is on the disk under another name, in a directory that stays the same when it is moved.
+struct Replacing {
+    directory: Directory,
+    temporary: String,
+    name: String,
+}
+
+impl Replacing {
+    async fn begin(path: &Path, content: Vec<u8>) -> io::Result<Self> {
+        let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let new = Self {
+            directory: Directory::open(directory)?,
+            temporary: format!("{name}.tmp"),
+            name: name.to_owned(),
+        };
+        let file = new.directory.write_file(&new.temporary, content).await?;
+        file.sync_data().await?;
+        Ok(new)
+    }
+
+    async fn end(self) -> io::Result<()> {
+        self.directory.rename(&self.temporary, &self.name).await?;
+        self.directory.sync().await
+    }
 }
 
 /// [`replace_file`] for content that is too long for one step.

@@ -13,7 +13,7 @@ use crate::log::LogState;
 use crate::log::checkpoint::encode_epochs;
 use crate::log::names::{FileKind, LEADER_EPOCHS, file_name, parse_file_name};
 use crate::log::producers::snapshot;
-use crate::rt::fs::{self, File, Open};
+use crate::rt::fs::{self, Directory, File, Open};
 use crate::rt::task;
 
 /// Producer snapshots kept: the newest ones, so that a torn one has another before it.
@@ -41,7 +41,7 @@ impl Log {
         task::spawn_background(async move {
             // An error has taken the directory offline; those who append will hear of it.
             if log.checkpoint_rolled().await.is_ok() {
-                log.remove_old_snapshots();
+                log.remove_old_snapshots().await;
             }
         });
         Ok(())
@@ -58,6 +58,37 @@ impl Log {
         derived.push(self.write_snapshot(&files.directory, state, state.log_end_offset())?);
         durability.note_new_names();
         Ok(derived)
+    }
+
+    /// As [`Log::write_derived`], without a wait on the core; also says where the log ended.
+    pub(super) async fn put_derived(&self) -> Result<(Vec<File>, Offset), StorageError> {
+        let durability = &self.inner.durability;
+        let (end, path, mut derived, snapshot) = {
+            let (state, mut files) = (self.inner.state.borrow(), self.inner.files.borrow_mut());
+            let end = state.log_end_offset();
+            if durability.is_retired() {
+                return Ok((Vec::new(), end));
+            }
+            let path = Rc::clone(&files.directory);
+            (
+                end,
+                path,
+                self.write_indexes(&mut files)?,
+                snapshot::encode(state.producers()),
+            )
+        };
+        let name = file_name(end, FileKind::ProducerSnapshot);
+        let written = match Directory::open(&path) {
+            Ok(directory) => directory.write_file(&name, snapshot).await,
+            Err(error) => Err(error),
+        };
+        match written {
+            Ok(file) => derived.push(file),
+            Err(_) if durability.is_retired() => {}
+            Err(error) => return Err(self.inner.health.fail_write("write", &path.join(name), &error)),
+        }
+        durability.note_new_names();
+        Ok((derived, end))
     }
 
     /// The files of the segment at `base_offset`, and what was made of those before.
@@ -109,19 +140,21 @@ impl Log {
     }
 
     /// Removes producer snapshots but the newest; one that cannot be removed stays, and harms nobody.
-    pub fn remove_old_snapshots(&self) {
-        let directory = self.path();
-        let Ok(entries) = fs::list(&directory) else { return };
-        let snapshots: Vec<_> = entries
-            .into_iter()
-            .filter(|entry| {
-                let parsed = entry.name.to_str().and_then(parse_file_name);
-                parsed.is_some_and(|(_, kind)| kind == FileKind::ProducerSnapshot)
-            })
+    pub async fn remove_old_snapshots(&self) {
+        let path = self.path();
+        if self.inner.durability.is_retired() {
+            return;
+        }
+        let (Ok(directory), Ok(entries)) = (Directory::open(&path), fs::list(&path)) else {
+            return;
+        };
+        let names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());
+        let snapshots: Vec<_> = names
+            .filter(|name| parse_file_name(name).is_some_and(|(_, kind)| kind == FileKind::ProducerSnapshot))
             .collect();
         let old = snapshots.len().saturating_sub(SNAPSHOTS_KEPT);
-        for entry in &snapshots[..old] {
-            let _ = fs::remove_file(directory.join(&entry.name));
+        for name in &snapshots[..old] {
+            let _ = directory.unlink(name).await;
         }
     }
 

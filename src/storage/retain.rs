@@ -15,7 +15,7 @@ use crate::log::checkpoint::encode_offsets;
 use crate::log::index::TimeEntry;
 use crate::log::names::{DELETED_FILE_SUFFIX, FileKind, LOG_START_OFFSETS, file_name};
 use crate::log::{Removal, Retention, RetentionContext, RetentionPlan, plan_retention};
-use crate::rt::fs;
+use crate::rt::fs::Directory;
 
 /// What was taken from the front of a log.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,10 +165,18 @@ impl Log {
         }
         let forgotten = self.inner.state.borrow_mut().advance_log_start_to(offset);
         self.inner.durability.note_new_epoch();
+        let path = self.path();
+        let directory = Directory::open(&path).map_err(|error| self.inner.health.fail("open", &path, &error))?;
+        for segment in &forgotten {
+            self.inner.files.borrow_mut().forget(segment.base_offset);
+        }
         let mut renamed = Vec::with_capacity(forgotten.len() * FileKind::ALL.len());
         for segment in forgotten {
-            self.inner.files.borrow_mut().forget(segment.base_offset);
-            self.rename_segment(segment.base_offset, &mut renamed)?;
+            self.rename_segment(&directory, segment.base_offset, &mut renamed)
+                .await?;
+            if self.inner.durability.is_retired() {
+                return Ok(Vec::new());
+            }
             if !is_noted {
                 self.inner.durability.note_new_names();
                 self.sync_names().await?;
@@ -180,16 +188,21 @@ impl Log {
         Ok(renamed)
     }
 
-    pub(super) fn rename_segment(&self, base_offset: Offset, renamed: &mut Vec<PathBuf>) -> Result<(), StorageError> {
-        let directory = self.path();
+    pub(super) async fn rename_segment(
+        &self,
+        directory: &Directory,
+        base_offset: Offset,
+        renamed: &mut Vec<PathBuf>,
+    ) -> Result<(), StorageError> {
+        let path = self.path();
         for kind in FileKind::ALL {
             let name = file_name(base_offset, kind);
-            let new_path = directory.join(format!("{name}{DELETED_FILE_SUFFIX}"));
-            match fs::rename(directory.join(&name), &new_path) {
-                Ok(()) => renamed.push(new_path),
+            let new_name = format!("{name}{DELETED_FILE_SUFFIX}");
+            match directory.rename(&name, &new_name).await {
+                Ok(()) => renamed.push(path.join(new_name)),
                 // Not every segment has a file of every kind.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(self.inner.health.fail("rename", &directory.join(name), &error)),
+                Err(error) => return Err(self.inner.health.fail("rename", &path.join(name), &error)),
             }
         }
         Ok(())

@@ -20,7 +20,7 @@ use crate::base::time::TimestampMs;
 use crate::log::checkpoint::encode_offsets;
 use crate::log::names::{COMPACTED_OFFSETS, FileKind, JOURNAL_FLOOR, LOG_START_OFFSETS, RECOVERY_POINTS, file_name};
 use crate::log::truncation::{Boundary, Truncation, plan_truncation, segment_to_search};
-use crate::rt::fs::{File, Open};
+use crate::rt::fs::{Directory, File, Open};
 
 impl Log {
     /// Takes every batch away that reaches `to` or beyond; returns where the log ends then. A batch stays
@@ -123,9 +123,12 @@ impl Log {
     async fn cut_off(&self, truncation: &Truncation) -> Result<(), StorageError> {
         // What goes is removed when the log is opened again.
         let mut renamed = Vec::new();
+        self.inner.durability.kept.forget();
+        let path = self.path();
+        let directory = Directory::open(&path).map_err(|error| self.inner.health.fail("open", &path, &error))?;
         for base_offset in &truncation.removed {
             self.inner.files.borrow_mut().forget(*base_offset);
-            self.rename_segment(*base_offset, &mut renamed)?;
+            self.rename_segment(&directory, *base_offset, &mut renamed).await?;
         }
         self.inner.durability.note_new_names();
         self.sync_names().await?;

@@ -165,6 +165,12 @@ impl File {
     pub fn evict(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// # Errors
+    /// None here.
+    pub fn evict_range(&self, _position: FilePosition, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A file that is written past the page cache. Clones are the same file.
@@ -251,6 +257,56 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; index(FilePosition(file.len()?))];
     file.read_at(FilePosition::ZERO, &mut bytes)?;
     Ok(bytes)
+}
+
+/// An open directory. What is asked of it is done at once, and waited for.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+}
+
+impl Directory {
+    /// # Errors
+    /// `NotFound`.
+    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref().to_owned();
+        match exists(&path)? {
+            true => Ok(Self { path }),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub async fn write_file(&self, name: &str, content: Vec<u8>) -> io::Result<File> {
+        let file = File::open(self.path.join(name), Open::Create)?;
+        file.truncate(0)?;
+        file.write_at(FilePosition::ZERO, &[&content])?;
+        wait_for_disk().await;
+        Ok(file)
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        rename(self.path.join(from), self.path.join(to))?;
+        wait_for_disk().await;
+        Ok(())
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn unlink(&self, name: &str) -> io::Result<()> {
+        remove_file(self.path.join(name))?;
+        wait_for_disk().await;
+        Ok(())
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub async fn sync(&self) -> io::Result<()> {
+        sync_names(&self.path).await
+    }
 }
 
 /// # Errors

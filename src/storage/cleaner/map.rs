@@ -113,6 +113,7 @@ impl Filling {
             }
             if number % RECORDS_PER_LOOK == 0 {
                 breathe().await;
+                task::begin_part("compaction: map");
             }
         }
         Ok(None)

@@ -227,7 +227,7 @@ impl Cleaner {
         let Some(first) = run.first() else {
             return Err(Ended::GivenUp);
         };
-        let mut writer = SegmentWriter::create(log, first.base_offset)?;
+        let mut writer = SegmentWriter::create(log, first.base_offset).await?;
         let written = match self.write_group(log, run, sieve, &mut writer).await {
             Ok(()) => writer.finish(log).await,
             Err(ended) => Err(ended),

@@ -142,6 +142,7 @@ impl<'a> Sieve<'a> {
             }
             if number % RECORDS_PER_LOOK == 0 {
                 breathe().await;
+                task::begin_part("compaction: sift");
             }
         }
         Ok(seen)
@@ -163,8 +164,10 @@ impl<'a> Sieve<'a> {
             }
             if number % RECORDS_PER_LOOK == 0 {
                 breathe().await;
+                task::begin_part("compaction: rewrite");
             }
         }
+        breathe().await;
         let builder = builder.last_offset_delta(header.last_offset_delta);
         builder.build().map_err(|_| batch.unreadable())
     }
@@ -184,11 +187,12 @@ impl<'a> Sieve<'a> {
         let begun = Recompression::begin(&view, target, &mut self.decompressor);
         let mut recompression = begun.map_err(|_| batch.unreadable())?;
         loop {
+            breathe().await;
+            task::begin_part("compaction: compress");
             let compressed = recompression.advance(RECOMPRESSION_STEP_BYTES);
             if let Some(compressed) = compressed.map_err(|_| batch.unreadable())? {
                 return Ok(compressed);
             }
-            breathe().await;
         }
     }
 }
@@ -215,6 +219,7 @@ pub(super) async fn unpack<'a>(
     let mut unpacking = unpacking.map_err(|_| batch.unreadable())?;
     while unpacking.advance().map_err(|_| batch.unreadable())? {
         breathe().await;
+        task::begin_part("compaction: unpack");
     }
     Ok(unpacking.finish())
 }

@@ -1,13 +1,14 @@
 //! Puts a new segment in the place of the old ones, so that a crash at any moment leaves the ones or the other.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Ended;
 use super::write::{Cleaned, KINDS};
 use crate::base::offset::Offset;
 use crate::log::Segment;
 use crate::log::names::{FileKind, FileMark, file_name, marked_file_name};
-use crate::rt::{fs, task};
+use crate::rt::fs::{self, Directory};
+use crate::rt::task;
 use crate::storage::Log;
 use crate::storage::files::{SegmentFiles, SwappingFiles};
 
@@ -23,14 +24,17 @@ impl Log {
         let _turn = self.inner.durability.trimming.enter().await;
         task::begin_part("compaction: swap");
         self.check_compactable()?;
-        let directory = self.path();
         let base_offset = cleaned.segment.base_offset;
         if !self.holds_run(run) {
             return Err(Ended::GivenUp);
         }
+        let path = self.path();
+        let opened = Directory::open(&path);
+        let directory = opened.map_err(|error| self.inner.health.fail("open", &path, &error))?;
         for kind in &cleaned.kinds {
-            let swap = directory.join(marked_file_name(base_offset, *kind, FileMark::Swap));
-            self.rename_for_swap(&self.cleaned_path(base_offset, *kind), &swap)?;
+            let from = marked_file_name(base_offset, *kind, FileMark::Cleaned);
+            let swap = marked_file_name(base_offset, *kind, FileMark::Swap);
+            self.rename_for_swap(&directory, &from, &swap).await?;
         }
         self.sync_swap(&directory).await?;
         let Cleaned {
@@ -40,14 +44,13 @@ impl Log {
         } = cleaned;
         self.replace_in_memory(run, new, files);
         for segment in run {
-            self.set_aside(&directory, segment.base_offset, removed)?;
-            task::yield_if_needed().await;
-            self.check_named()?;
+            self.set_aside(&directory, segment.base_offset, removed).await?;
         }
         self.sync_swap(&directory).await?;
         for kind in &kinds {
-            let swap = directory.join(marked_file_name(base_offset, *kind, FileMark::Swap));
-            self.rename_for_swap(&swap, &directory.join(file_name(base_offset, *kind)))?;
+            let swap = marked_file_name(base_offset, *kind, FileMark::Swap);
+            self.rename_for_swap(&directory, &swap, &file_name(base_offset, *kind))
+                .await?;
         }
         self.inner.files.borrow_mut().swapping = None;
         self.sync_swap(&directory).await?;
@@ -76,15 +79,21 @@ impl Log {
     }
 
     /// Gives the files of an old segment the names of files that are to be removed.
-    fn set_aside(&self, directory: &Path, base_offset: Offset, removed: &mut Vec<PathBuf>) -> Result<(), Ended> {
+    async fn set_aside(
+        &self,
+        directory: &Directory,
+        base_offset: Offset,
+        removed: &mut Vec<PathBuf>,
+    ) -> Result<(), Ended> {
+        let path = self.path();
         for kind in KINDS {
-            let deleted = directory.join(marked_file_name(base_offset, kind, FileMark::Deleted));
-            let path = directory.join(file_name(base_offset, kind));
-            if kind != FileKind::Log && !fs::exists(&path).unwrap_or(true) {
+            let deleted = marked_file_name(base_offset, kind, FileMark::Deleted);
+            let name = file_name(base_offset, kind);
+            if kind != FileKind::Log && !fs::exists(path.join(&name)).unwrap_or(true) {
                 continue;
             }
-            self.rename_for_swap(&path, &deleted)?;
-            removed.push(deleted);
+            self.rename_for_swap(directory, &name, &deleted).await?;
+            removed.push(path.join(deleted));
         }
         Ok(())
     }
@@ -98,14 +107,15 @@ impl Log {
         Ok(())
     }
 
-    fn rename_for_swap(&self, from: &Path, to: &Path) -> Result<(), Ended> {
-        let renamed = fs::rename(from, to);
-        Ok(renamed.map_err(|error| self.inner.health.fail("rename", from, &error))?)
+    async fn rename_for_swap(&self, directory: &Directory, from: &str, to: &str) -> Result<(), Ended> {
+        let renamed = directory.rename(from, to).await;
+        self.check_named()?;
+        Ok(renamed.map_err(|error| self.inner.health.fail("rename", &self.path().join(from), &error))?)
     }
 
-    async fn sync_swap(&self, directory: &Path) -> Result<(), Ended> {
-        let synced = fs::sync_names(directory).await;
+    async fn sync_swap(&self, directory: &Directory) -> Result<(), Ended> {
+        let synced = directory.sync().await;
         self.check_named()?;
-        Ok(synced.map_err(|error| self.inner.health.fail("sync", directory, &error))?)
+        Ok(synced.map_err(|error| self.inner.health.fail("sync", &self.path(), &error))?)
     }
 }

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Ended;
+use super::{Ended, breathe};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::aborted::AbortedTransaction;
 use crate::log::names::{FileKind, FileMark, marked_file_name};
 use crate::log::recovery::rebuild::Rebuild;
 use crate::log::{Batch, Segment};
 use crate::record::BatchHeader;
-use crate::rt::fs::{self, File, Open};
+use crate::rt::fs::{self, Directory, File};
 use crate::rt::task;
 use crate::storage::Log;
 use crate::storage::error::StorageError;
@@ -50,10 +50,9 @@ pub(super) struct Cleaned {
 }
 
 impl SegmentWriter {
-    pub(super) fn create(log: &Log, base_offset: Offset) -> Result<Self, Ended> {
-        log.check_compactable()?;
+    pub(super) async fn create(log: &Log, base_offset: Offset) -> Result<Self, Ended> {
+        let file = log.write_cleaned(base_offset, FileKind::Log, Vec::new()).await?;
         let path = log.cleaned_path(base_offset, FileKind::Log);
-        let file = create(&path).map_err(|error| log.write_failed("create", &path, error))?;
         let interval = log.inner.settings.get().index_interval_bytes;
         Ok(Self {
             path,
@@ -93,19 +92,22 @@ impl SegmentWriter {
         if self.gathered.len() < WRITE_BYTES {
             return Ok(0);
         }
-        let bytes = self.write(log)?;
+        let bytes = self.write(log).await?;
         if self.written - self.synced >= SYNC_BYTES {
             self.sync(log).await?;
         }
         Ok(bytes)
     }
 
-    fn write(&mut self, log: &Log) -> Result<u64, Ended> {
-        task::begin_part("compaction: write");
-        let written = self.file.write_at(FilePosition(self.written), &[&self.gathered]);
-        written.map_err(|error| log.write_failed("write", &self.path, error))?;
+    async fn write(&mut self, log: &Log) -> Result<u64, Ended> {
+        for piece in self.gathered.chunks(WRITE_BYTES) {
+            task::begin_part("compaction: write");
+            let written = self.file.write_at(FilePosition(self.written), &[piece]);
+            written.map_err(|error| log.write_failed("write", &self.path, error))?;
+            self.written += piece.len() as u64;
+            breathe().await;
+        }
         let bytes = self.gathered.len() as u64;
-        self.written += bytes;
         self.gathered.clear();
         Ok(bytes)
     }
@@ -120,7 +122,7 @@ impl SegmentWriter {
 
     /// Writes what is left, and the indexes; all of it is on the disk then.
     pub(super) async fn finish(mut self, log: &Log) -> Result<Cleaned, Ended> {
-        self.write(log)?;
+        self.write(log).await?;
         self.sync(log).await?;
         self.rebuild.close();
         let (offset_index, time_index) = self.rebuild.index_files();
@@ -148,22 +150,26 @@ impl SegmentWriter {
 
 /// Writes a file of a new segment, and waits until it is on the disk.
 async fn write_whole(log: &Log, base_offset: Offset, kind: FileKind, bytes: &[u8]) -> Result<File, Ended> {
-    log.check_compactable()?;
+    let file = log.write_cleaned(base_offset, kind, bytes.to_vec()).await?;
     let path = log.cleaned_path(base_offset, kind);
-    let written = create(&path).and_then(|file| file.write_at(FilePosition::ZERO, &[bytes]).map(|()| file));
-    let file = written.map_err(|error| log.write_failed("write", &path, error))?;
     let synced = file.sync_data().await;
     synced.map_err(|error| log.inner.health.fail("sync", &path, &error))?;
     Ok(file)
 }
 
-fn create(path: &Path) -> std::io::Result<File> {
-    let file = File::open(path, Open::Create)?;
-    file.truncate(0)?;
-    Ok(file)
-}
-
 impl Log {
+    /// Makes a file of a new segment.
+    async fn write_cleaned(&self, base_offset: Offset, kind: FileKind, content: Vec<u8>) -> Result<File, Ended> {
+        self.check_compactable()?;
+        let path = self.path();
+        let name = marked_file_name(base_offset, kind, FileMark::Cleaned);
+        let written = match Directory::open(&path) {
+            Ok(directory) => directory.write_file(&name, content).await,
+            Err(error) => Err(error),
+        };
+        written.map_err(|error| self.write_failed("create", &path.join(name), error))
+    }
+
     pub(super) fn cleaned_path(&self, base_offset: Offset, kind: FileKind) -> PathBuf {
         self.path().join(marked_file_name(base_offset, kind, FileMark::Cleaned))
     }

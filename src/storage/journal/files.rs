@@ -22,7 +22,10 @@ use crate::storage::kept::Budget;
 const PREFIX: &str = "duramen-journal-";
 
 /// Bytes of a new file that are written before other tasks have their turn.
-const PIECE_BYTES: usize = 128 * 1024;
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Bytes of it that leave the page cache before other tasks have their turn.
+const EVICTED_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A journal that was left by a crash and cannot be used: what it holds may be acknowledged records, so a person decides.
 #[derive(Debug, Error)]
@@ -228,7 +231,12 @@ async fn write_file(journal: &Journal, slot: usize) -> std::io::Result<()> {
     file.write_at(FilePosition::ZERO, &[&header])?;
     file.sync_data().await?;
     // Its zeroes are of no use in the page cache.
-    file.evict()?;
+    let mut at = 0;
+    while at < journal.inner.file_bytes {
+        file.evict_range(FilePosition(at), EVICTED_BYTES)?;
+        at += EVICTED_BYTES;
+        task::yield_now().await;
+    }
     fs::rename(&temporary, &path)?;
     fs::sync_names(&journal.inner.directory).await
 }

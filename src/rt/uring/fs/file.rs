@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "entries name memory that the kernel reads and writes")]
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -86,6 +87,12 @@ impl File {
         })
     }
 
+    pub(super) fn from_descriptor(descriptor: OwnedFd) -> Self {
+        Self {
+            descriptor: Arc::new(descriptor),
+        }
+    }
+
     /// Bytes of the file.
     ///
     /// # Errors
@@ -139,6 +146,28 @@ impl File {
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`File::write_at`] through the ring: a thread of the kernel waits where the file system lets it wait.
+    pub(super) async fn write_all(&self, position: FilePosition, mut bytes: Vec<u8>) -> io::Result<()> {
+        let mut written = 0;
+        while written < bytes.len() {
+            let rest = &bytes[written..];
+            let count = u32::try_from(rest.len()).unwrap_or(1 << 30);
+            let at = position.plus(u64::try_from(written).unwrap_or(0));
+            let entry = opcode::Write::new(self.fd(), rest.as_ptr(), count).offset(at.0).build();
+            // SAFETY: the held vector owns the bytes that are read, the held descriptor is open.
+            let in_flight = unsafe { Reactor::current().submit(entry, (Arc::clone(&self.descriptor), bytes)) };
+            let (result, (_, back)) = in_flight.await;
+            bytes = back;
+            match outcome(result) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -265,6 +294,20 @@ impl File {
     /// What `posix_fadvise(2)` says.
     pub fn evict(&self) -> io::Result<()> {
         Ok(rustix::fs::fadvise(self.descriptor.as_fd(), 0, None, Advice::DontNeed)?)
+    }
+
+    /// As [`File::evict`] for some of them: of a long file it takes long.
+    ///
+    /// # Errors
+    /// What `posix_fadvise(2)` says.
+    pub fn evict_range(&self, position: FilePosition, length: u64) -> io::Result<()> {
+        let length = NonZeroU64::new(length);
+        Ok(rustix::fs::fadvise(
+            self.descriptor.as_fd(),
+            position.0,
+            length,
+            Advice::DontNeed,
+        )?)
     }
 
     /// Brings the range into the page cache through the ring, when it is not there.

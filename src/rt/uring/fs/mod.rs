@@ -3,6 +3,7 @@
 mod direct;
 mod directory;
 mod file;
+mod names;
 mod residency;
 
 pub use crate::rt::aligned::{AlignedBuffer, BLOCK_BYTES};
@@ -13,3 +14,4 @@ pub use directory::{
     unlink,
 };
 pub use file::{File, Open};
+pub use names::Directory;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::offset::FilePosition;
-use crate::rt::fs::{self, File, Open};
+use crate::rt::fs::{self, Directory, File, Open};
 use crate::rt::net::{Listener, SendPart};
 use crate::rt::task::block_on;
 use crate::rt::time::timeout;
@@ -61,6 +61,35 @@ fn files_and_directories_are_removed_through_the_ring() {
         assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
         fs::remove_directory(&path).await.unwrap();
         assert!(!fs::exists(&path).unwrap());
+    });
+}
+
+#[test]
+fn names_are_changed_in_a_directory_wherever_it_is() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().to_owned();
+    block_on(move || async move {
+        assert!(Directory::open(path.join("before")).is_err());
+        fs::create_directory_all(path.join("before")).unwrap();
+        let directory = Directory::open(path.join("before")).unwrap();
+        let long = pattern(300_000);
+        directory.write_file("a", long.clone()).await.unwrap();
+        assert_eq!(fs::read(path.join("before/a")).unwrap(), long);
+        let file = directory.write_file("a", b"short".to_vec()).await.unwrap();
+        assert_eq!(file.len().unwrap(), 5, "it was emptied first");
+
+        fs::rename(path.join("before"), path.join("after")).unwrap();
+        fs::create_directory_all(path.join("before")).unwrap();
+        directory.rename("a", "b").await.unwrap();
+        directory.sync().await.unwrap();
+        assert_eq!(fs::read(path.join("after/b")).unwrap(), b"short");
+        directory.write_file("c", Vec::new()).await.unwrap();
+        directory.unlink("b").await.unwrap();
+        let missing = directory.rename("b", "d").await.unwrap_err();
+        assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+        assert!(directory.write_file("no\0name", Vec::new()).await.is_err());
+        let names = |of| fs::list(path.join(of)).unwrap().len();
+        assert_eq!((names("after"), names("before")), (1, 0));
     });
 }
 
