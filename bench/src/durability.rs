@@ -7,6 +7,10 @@
 //! **Steady.** Appends come at a fixed rate, each to the next of the P logs. Told is the time of each from the moment it was meant to come
 //! until it is durable, whatever those before it had to wait for.
 //!
+//! **By size** (`--batch-bytes`). As at once, for batches of several sizes, all of them through the journal and all of them by a sync: where one
+//! way overtakes the other is what [`JOURNALED_BYTES_MAX`] should be. The journal's bytes are written once more, in the background: that
+//! cost is in the rounds that come after.
+//!
 //! Ways: the journal, a sync of each partition's segment, and the device alone (one O_DIRECT write of as many bytes, flushed,
 //! into a file that was written before). The ways take turns in every round, so that they meet the same machine.
 
@@ -22,8 +26,11 @@ use duramen::log::{Origin, Settings};
 use duramen::record::{BatchBuilder, BatchView, Record};
 use duramen::rt::fs::{AlignedBuffer, BLOCK_BYTES, DirectFile, File, Open};
 use duramen::rt::{cores, task, time};
-use duramen::storage::{AwaitsDisk, Claim, Journal, Log, LogDirectory, NewBatch, WaitEnd};
+use duramen::storage::{AwaitsDisk, Claim, JOURNALED_BYTES_MAX, Journal, Log, LogDirectory, NewBatch, WaitEnd};
 use hdrhistogram::Histogram;
+
+/// Bytes that are appended for one size in each way.
+const BYTES_BY_SIZE_MAX: usize = 512 << 20;
 
 /// Longer times are told as this.
 const MICROS_MAX: u64 = 60_000_000;
@@ -50,6 +57,9 @@ pub struct Arguments {
     /// Seconds of each way where appends come steadily.
     #[arg(long, default_value_t = 5)]
     seconds: u32,
+    /// Instead of all that: batches of these sizes, through the journal and by a sync, to find the size from which a sync is better.
+    #[arg(long, value_delimiter = ',')]
+    batch_bytes: Vec<usize>,
     /// Bytes of the journal.
     #[arg(long, default_value_t = 128 << 20)]
     journal_bytes: u64,
@@ -96,6 +106,9 @@ impl Times {
 }
 
 async fn measure(arguments: &Arguments) -> Result<(), Error> {
+    if !arguments.batch_bytes.is_empty() {
+        return by_size(arguments).await;
+    }
     println!(
         "one core, batches of one record of {} bytes; microseconds until all partitions of a round are durable ({} rounds), and \
          with /s, until each of {} appends a second is",
@@ -146,6 +159,53 @@ async fn compare(arguments: &Arguments, partitions: i32) -> Result<(), Error> {
     let statistics = journal.statistics();
     if statistics.overflows > 0 {
         println!("  the journal was full {} times", statistics.overflows);
+    }
+    Ok(())
+}
+
+/// Finds the size of batches from which a sync of the segment is better than the journal.
+async fn by_size(arguments: &Arguments) -> Result<(), Error> {
+    println!(
+        "one core; microseconds until one batch of each partition is durable; the broker journals up to {JOURNALED_BYTES_MAX} bytes of \
+         a partition at once"
+    );
+    println!(
+        "{:>11}{:>12}{:>8}{:>13}{:>13}{:>13}{:>13}{:>18}",
+        "partitions", "batch", "rounds", "journal p50", "journal p99", "sync p50", "sync p99", "journal/sync mean"
+    );
+    for partitions in &arguments.partitions {
+        let path = arguments.directory.join(format!("{partitions}-by-size"));
+        let directory = LogDirectory::open(&path, Claim::of(NodeId(1)))?;
+        let journal = Journal::open(&directory, ShardId(0), arguments.journal_bytes)?;
+        let journal = journal.ok_or("the file system has no O_DIRECT: there is no journal to measure")?;
+        journal.set_journaled_bytes_max(u64::MAX);
+        let with_journal = open_logs(&directory, "journal", *partitions, Some(&journal)).await?;
+        let with_sync = open_logs(&directory, "sync", *partitions, None).await?;
+        round(&with_journal, &batch(1)?).await?;
+        time::sleep(Duration::from_millis(500)).await;
+        for bytes in &arguments.batch_bytes {
+            let batch = batch(*bytes)?;
+            let rounds_max = BYTES_BY_SIZE_MAX / batch.len() / with_journal.len();
+            let rounds = arguments.rounds.min(u32::try_from(rounds_max)?).max(10);
+            let (mut journaled, mut synced) = (Times::new()?, Times::new()?);
+            for _ in 0..rounds {
+                round_into(&with_journal, &batch, &mut journaled).await?;
+                round_into(&with_sync, &batch, &mut synced).await?;
+            }
+            let at = |times: &Times, quantile| times.durable.value_at_quantile(quantile);
+            println!(
+                "{partitions:>11}{bytes:>12}{rounds:>8}{:>13}{:>13}{:>13}{:>13}{:>18.2}",
+                at(&journaled, 0.5),
+                at(&journaled, 0.99),
+                at(&synced, 0.5),
+                at(&synced, 0.99),
+                journaled.durable.mean() / synced.durable.mean(),
+            );
+        }
+        let overflows = journal.statistics().overflows;
+        if overflows > 0 {
+            println!("  the journal was full {overflows} times");
+        }
     }
     Ok(())
 }

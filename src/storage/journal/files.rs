@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use thiserror::Error;
 
-use super::{FILES_MAX, Inner, Journal, OpenFile, Statistics};
+use super::{FILES_MAX, Inner, JOURNALED_BYTES_MAX, Journal, OpenFile, Statistics};
 use crate::base::ids::ShardId;
 use crate::base::offset::FilePosition;
 use crate::log::journal::format::FileHeader;
@@ -113,6 +113,7 @@ impl Journal {
                 health: directory.health().clone(),
                 ring: RefCell::new(Ring::new(file_bytes, FILES_MAX, 0)),
                 files: RefCell::default(),
+                journaled_bytes_max: Cell::new(JOURNALED_BYTES_MAX),
                 kept: Budget::default(),
                 joined: RefCell::default(),
                 is_writing: Cell::new(false),

@@ -57,6 +57,7 @@ struct Inner {
     health: Health,
     ring: RefCell<Ring>,
     files: RefCell<Vec<OpenFile>>,
+    journaled_bytes_max: Cell<u64>,
     /// What its logs keep for it.
     kept: Budget,
     /// Logs with something to make durable.
@@ -105,9 +106,14 @@ impl Journal {
             self.make_file_if_wanted();
             return false;
         }
-        let is_short =
-            unsynced.bytes <= JOURNALED_BYTES_MAX && GROUP_HEADER_BYTES + room_for(unsynced) <= self.group_bytes_max();
+        let is_short = unsynced.bytes <= inner.journaled_bytes_max.get()
+            && GROUP_HEADER_BYTES + room_for(unsynced) <= self.group_bytes_max();
         is_short && !inner.is_full.get()
+    }
+
+    /// From now on it takes up to so many bytes of one log at once, or what a group has room for: to measure what is best.
+    pub fn set_journaled_bytes_max(&self, bytes: u64) {
+        self.inner.journaled_bytes_max.set(bytes);
     }
 
     pub(super) fn kept_budget(&self) -> &Budget {
