@@ -10,11 +10,11 @@ pub const CORES_MAX: usize = 256;
 /// Messages waiting in one direction between two cores. A full queue is answered, never awaited.
 pub const MESH_QUEUE_MESSAGES_MAX: usize = 1024;
 
-/// One in so many of the descriptors that a process may have is for clients.
-pub const DESCRIPTORS_SHARE_OF_CLIENTS: u64 = 2;
+/// So many sixteenths of the descriptors that a process may have are for clients.
+pub const DESCRIPTORS_OF_CLIENTS: u64 = 10;
 
-/// One in so many is kept for what is open for a moment: new files, directories, compactions. The others are for the files of logs.
-pub const DESCRIPTORS_SHARE_OF_MOMENTS: u64 = 16;
+/// So many sixteenths are for the files of logs. One is kept for what is open for a moment: new files, directories, compactions.
+pub const DESCRIPTORS_OF_LOGS: u64 = 5;
 
 /// Bytes of one slice of a sendfile before other connections have their turn.
 pub const SENDFILE_SLICE_BYTES_MAX: u32 = 256 * 1024;
@@ -100,6 +100,7 @@ pub const PENDING_MEMBERS_PER_GROUP_MAX: usize = 10_000;
 
 const _: () = assert!(SMALL_REQUEST_BYTES_MAX < REQUEST_MEMORY_BYTES_PER_CORE / 4);
 const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
+const _: () = assert!(DESCRIPTORS_OF_CLIENTS + DESCRIPTORS_OF_LOGS < 16);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());
 const _: () = assert!(VALIDATION_STEP_BYTES < BATCH_EXPANDED_BYTES_MAX);

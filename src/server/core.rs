@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use crate::base::ids::ShardId;
-use crate::base::limits::{DESCRIPTORS_SHARE_OF_CLIENTS, REQUEST_MEMORY_BYTES_PER_CORE};
+use crate::base::limits::{DESCRIPTORS_OF_CLIENTS, REQUEST_MEMORY_BYTES_PER_CORE};
 use crate::kafka::context::Context;
 use crate::kafka::fetch_sessions::FetchSessions;
 use crate::kafka::session;
@@ -121,7 +121,7 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
 
 /// Connections of one core: files of logs must find descriptors when clients have taken many.
 fn connections_max(cores: u16) -> usize {
-    let for_clients = rt::host::descriptors_max() / DESCRIPTORS_SHARE_OF_CLIENTS;
+    let for_clients = rt::host::descriptors_max() / 16 * DESCRIPTORS_OF_CLIENTS;
     usize::try_from(for_clients / u64::from(cores.max(1))).unwrap_or(usize::MAX)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::base::ids::{LeaderEpoch, ShardId, TopicId, TopicPartition};
-use crate::base::limits::{DESCRIPTORS_SHARE_OF_CLIENTS, DESCRIPTORS_SHARE_OF_MOMENTS};
+use crate::base::limits::DESCRIPTORS_OF_LOGS;
 use crate::base::offset::Offset;
 use crate::log::Settings;
 use crate::rt;
@@ -322,8 +322,7 @@ impl Directories {
 
 /// Files that the logs of one core may have open.
 fn files_max(cores: u16) -> usize {
-    let all = rt::host::descriptors_max();
-    let for_logs = all - all / DESCRIPTORS_SHARE_OF_CLIENTS - all / DESCRIPTORS_SHARE_OF_MOMENTS;
+    let for_logs = rt::host::descriptors_max() / 16 * DESCRIPTORS_OF_LOGS;
     usize::try_from(for_logs / u64::from(cores.max(1))).unwrap_or(usize::MAX)
 }
 
