@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::client::Client;
 use crate::fixture::{batch, create_topic, fetch, produce};
-use crate::harness::poll;
+use crate::harness::{free_address, poll};
 
 const CORES: u16 = 4;
 const PARTITIONS: i32 = 12;
@@ -45,7 +44,7 @@ fn served(log: &str) -> BTreeMap<(String, String), BTreeSet<String>> {
 fn each_partition_is_served_by_one_thread() {
     let directory = tempfile::tempdir().unwrap();
     let log_path = directory.path().join("log");
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let child = Command::new(env!("CARGO_BIN_EXE_duramen"))
         .arg("serve")
         .args(["--set", &format!("listeners=PLAINTEXT://{address}")])
