@@ -72,9 +72,15 @@ impl Places {
         u32::try_from(self.0.len() - 1).unwrap_or(u32::MAX)
     }
 
-    #[must_use]
-    pub fn get(&self, tag: u32) -> Option<(usize, usize)> {
-        self.0.get(usize::try_from(tag).ok()?).copied()
+    /// The answer about the partition of a tag.
+    pub fn answer<'a, T, P>(
+        &self,
+        tag: u32,
+        topics: &'a mut [T],
+        partitions: fn(&mut T) -> &mut Vec<P>,
+    ) -> Option<&'a mut P> {
+        let (topic, partition) = self.0.get(usize::try_from(tag).ok()?).copied()?;
+        partitions(topics.get_mut(topic)?).get_mut(partition)
     }
 }
 

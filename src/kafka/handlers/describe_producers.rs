@@ -94,11 +94,8 @@ fn absorb(answering: &mut Answering, reply: ShardReply) {
         return;
     };
     for Answer { tag, result } in answers {
-        let Some((topic, partition)) = answering.places.get(tag) else {
-            continue;
-        };
-        let topic = answering.response.topics.get_mut(topic);
-        let Some(answer) = topic.and_then(|topic| topic.partitions.get_mut(partition)) else {
+        let topics = &mut answering.response.topics;
+        let Some(answer) = answering.places.answer(tag, topics, |topic| &mut topic.partitions) else {
             continue;
         };
         match result {

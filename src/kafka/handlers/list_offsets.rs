@@ -174,14 +174,8 @@ fn absorb(answering: &mut Answering, reply: ShardReply) {
         return;
     };
     for Answer { tag, result } in answers {
-        let Some((topic, partition)) = answering.places.get(tag) else {
-            continue;
-        };
         let topics = &mut answering.response.topics;
-        if let Some(answer) = topics
-            .get_mut(topic)
-            .and_then(|topic| topic.partitions.get_mut(partition))
-        {
+        if let Some(answer) = answering.places.answer(tag, topics, |topic| &mut topic.partitions) {
             settle(answer, result, answering.version);
         }
     }

@@ -98,11 +98,8 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 
 impl Answering {
     fn set(&mut self, tag: u32, code: ErrorCode) {
-        let Some((topic, partition)) = self.places.get(tag) else {
-            return;
-        };
-        let topic = self.response.topics.get_mut(topic);
-        if let Some(answer) = topic.and_then(|topic| topic.partitions.get_mut(partition)) {
+        let topics = &mut self.response.topics;
+        if let Some(answer) = self.places.answer(tag, topics, |topic| &mut topic.partitions) {
             answer.error_code = code.0;
         }
     }

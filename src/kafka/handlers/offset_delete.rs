@@ -64,9 +64,9 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             let Answer::DeleteOffsets(result) = answer else { return };
             match result {
                 Ok(subscribed) => {
-                    for (topic, partition) in subscribed.into_iter().filter_map(|tag| places.get(tag)) {
-                        let topic = response.topics.get_mut(topic);
-                        if let Some(answer) = topic.and_then(|topic| topic.partitions.get_mut(partition)) {
+                    for tag in subscribed {
+                        let topics = &mut response.topics;
+                        if let Some(answer) = places.answer(tag, topics, |topic| &mut topic.partitions) {
                             answer.error_code = ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC.0;
                         }
                     }

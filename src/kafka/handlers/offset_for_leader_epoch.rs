@@ -86,14 +86,8 @@ fn absorb(answering: &mut Answering, reply: ShardReply) {
         return;
     };
     for Answer { tag, result } in answers {
-        let Some((topic, partition)) = answering.places.get(tag) else {
-            continue;
-        };
         let topics = &mut answering.response.topics;
-        let Some(answer) = topics
-            .get_mut(topic)
-            .and_then(|topic| topic.partitions.get_mut(partition))
-        else {
+        let Some(answer) = answering.places.answer(tag, topics, |topic| &mut topic.partitions) else {
             continue;
         };
         match result {
