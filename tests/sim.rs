@@ -21,6 +21,8 @@ mod compacted;
 mod compaction;
 #[path = "sim/disk.rs"]
 mod disk;
+#[path = "sim/full.rs"]
+mod full;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/machine.rs"]

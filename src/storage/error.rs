@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::cold::ColdRange;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::room::{self, Room};
-use crate::rt::fs;
+use crate::rt::fs::{self, Directory};
 
 /// After the disk refused a write, or tells nothing of itself.
 const LOOK_AFTER_REFUSAL: Duration = Duration::from_secs(5);
@@ -46,6 +46,20 @@ pub enum StorageError {
         path: PathBuf,
         source: io::Error,
     },
+}
+
+/// The disk has no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Gives a file the name of one that is to be removed later. A new name may need room: where there is none the file goes at once, and this
+/// is false.
+pub(super) async fn put_away(directory: &Directory, name: &str, new_name: &str) -> io::Result<bool> {
+    match directory.rename(name, new_name).await {
+        Err(error) if is_full(&error) => directory.unlink(name).await.map(|()| false),
+        renamed => renamed.map(|()| true),
+    }
 }
 
 impl StorageError {
@@ -129,7 +143,7 @@ impl Health {
 
     /// What a failed write means: a disk without room has some again one day, after anything else the directory is offline.
     pub(super) fn fail_write(&self, action: &'static str, path: &Path, error: &io::Error) -> StorageError {
-        if !matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        if !is_full(error) {
             return self.fail(action, path, error);
         }
         self.space.refused.store(true, Ordering::Relaxed);

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use super::cold::WhenCold;
-use super::error::StorageError;
+use super::error::{StorageError, put_away};
 use super::log::Log;
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
@@ -198,8 +198,9 @@ impl Log {
         for kind in FileKind::ALL {
             let name = file_name(base_offset, kind);
             let new_name = format!("{name}{DELETED_FILE_SUFFIX}");
-            match directory.rename(&name, &new_name).await {
-                Ok(()) => renamed.push(path.join(new_name)),
+            match put_away(directory, &name, &new_name).await {
+                Ok(true) => renamed.push(path.join(new_name)),
+                Ok(false) => {}
                 // Not every segment has a file of every kind.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(self.inner.health.fail("rename", &path.join(name), &error)),

@@ -13,20 +13,19 @@
 //!
 //! **Errors.** A test may ask for one failed write (nothing is written), one failed sync (the writes it should have covered survive or
 //! not as in a crash, and no later sync covers them: Linux forgets dirty pages after an error), and for a disk that is full after so
-//! many bytes.
+//! many bytes: nothing is written then, and nothing gets a name that its directory has never had.
 //!
 //! **A crash** happens at a chosen operation: the image is taken there, and what the program does afterwards is for nothing.
 //!
 //! Not modelled: sectors that change by themselves, reads that fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use super::inode::{Inode, SharedInode, look_into};
 use super::random::Random;
-
-const SECTOR_BYTES: usize = 512;
 
 /// What a crash left behind, or what a test lays before the start: files and directories by path.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -50,31 +49,6 @@ pub struct Faults {
     pub data_syncs_lie: bool,
     /// So do syncs of directories.
     pub name_syncs_lie: bool,
-}
-
-/// One change of a file since its last sync.
-#[derive(Clone, Debug)]
-enum Change {
-    Write { position: usize, bytes: Vec<u8> },
-    Truncate { length: usize },
-}
-
-/// The content of a file, under any number of names and handles.
-#[derive(Debug, Default)]
-pub(super) struct Inode {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    /// In the order they were made; the first has the number `first_change`.
-    changes: Vec<Change>,
-    first_change: u64,
-}
-
-/// Handles of files may cross cores, as the machine's may.
-pub(super) type SharedInode = Arc<Mutex<Inode>>;
-
-/// The content, whoever panicked with it before.
-pub(super) fn look_into(inode: &SharedInode) -> MutexGuard<'_, Inode> {
-    inode.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Clone, Debug)]
@@ -105,6 +79,8 @@ enum NameChange {
 pub(super) struct Disk {
     live: BTreeMap<PathBuf, Node>,
     durable: BTreeMap<PathBuf, Node>,
+    /// A directory has room for every name that was ever in it.
+    names_made: BTreeSet<PathBuf>,
     /// By directory, in order.
     name_changes: BTreeMap<PathBuf, Vec<NameChange>>,
     faults: Faults,
@@ -131,18 +107,15 @@ impl Disk {
             names.insert(directory.clone(), Node::Directory);
         }
         for (path, bytes) in &image.files {
-            let inode = Inode {
-                live: bytes.clone(),
-                durable: bytes.clone(),
-                ..Inode::default()
-            };
+            let inode = Inode::new(bytes);
             for above in path.ancestors().skip(1) {
                 names.insert(above.to_owned(), Node::Directory);
             }
-            names.insert(path.clone(), Node::File(Arc::new(Mutex::new(inode))));
+            names.insert(path.clone(), Node::File(inode.share()));
         }
         Self {
             live: names.clone(),
+            names_made: names.keys().cloned().collect(),
             durable: names,
             name_changes: BTreeMap::new(),
             faults,
@@ -258,7 +231,7 @@ impl Disk {
         let inside = self.live.iter().filter(|(name, _)| name.parent() == Some(path));
         Ok(inside
             .map(|(name, node)| match node {
-                Node::File(inode) => (name.clone(), false, look_into(inode).live.len() as u64),
+                Node::File(inode) => (name.clone(), false, look_into(inode).len()),
                 Node::Directory => (name.clone(), true, 0),
             })
             .collect())
@@ -267,6 +240,9 @@ impl Disk {
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
         if !self.live.contains_key(from) {
             return Err(not_found());
+        }
+        if self.free_bytes() == Some(0) && !self.names_made.contains(to) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let parent = to.parent().unwrap_or(Path::new("")).to_owned();
         self.change(&parent, NameChange::Rename(from.to_owned(), to.to_owned()));
@@ -319,6 +295,9 @@ impl Disk {
     }
 
     fn change(&mut self, directory: &Path, change: NameChange) {
+        if let NameChange::Add(name, _) | NameChange::Rename(_, name) = &change {
+            self.names_made.insert(name.clone());
+        }
         apply_name_change(&mut self.live, &change);
         self.name_changes.entry(directory.to_owned()).or_default().push(change);
     }
@@ -361,7 +340,7 @@ impl Disk {
         {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        look_into(inode).make(Change::Write { position, bytes });
+        look_into(inode).write(position, bytes);
         Ok(())
     }
 
@@ -371,19 +350,11 @@ impl Disk {
         if self.faults.data_syncs_lie {
             return counted;
         }
-        let mut inode = look_into(inode);
-        let count = usize::try_from(covered.saturating_sub(inode.first_change)).unwrap_or(0);
-        let count = count.min(inode.changes.len());
-        let changes: Vec<Change> = inode.changes.drain(..count).collect();
-        inode.first_change += count as u64;
-        if counted.is_err() {
-            inode.durable = after_crash(&inode.durable, &changes, &mut self.random);
-            return counted;
+        match counted {
+            Ok(()) => look_into(inode).synced(covered),
+            Err(_) => look_into(inode).lost(covered, &mut self.random),
         }
-        for change in &changes {
-            apply_change(&mut inode.durable, change);
-        }
-        Ok(())
+        counted
     }
 
     /// Ends a sync of everything.
@@ -406,94 +377,4 @@ impl Disk {
         }
         Ok(())
     }
-}
-
-impl Inode {
-    pub(super) fn len(&self) -> u64 {
-        self.live.len() as u64
-    }
-
-    pub(super) fn read(&self, position: usize, into: &mut [u8]) -> usize {
-        let rest = self.live.get(position..).unwrap_or(&[]);
-        let count = rest.len().min(into.len());
-        into[..count].copy_from_slice(&rest[..count]);
-        count
-    }
-
-    pub(super) fn truncate(&mut self, length: usize) {
-        self.make(Change::Truncate { length });
-    }
-
-    /// The number that the next change will have: a sync that begins now covers all below.
-    pub(super) fn next_change(&self) -> u64 {
-        self.first_change + self.changes.len() as u64
-    }
-
-    fn make(&mut self, change: Change) {
-        apply_change(&mut self.live, &change);
-        self.changes.push(change);
-    }
-
-    fn after_crash(&self, random: &mut Random) -> Vec<u8> {
-        after_crash(&self.durable, &self.changes, random)
-    }
-}
-
-fn apply_change(content: &mut Vec<u8>, change: &Change) {
-    match change {
-        Change::Truncate { length } => content.resize(*length, 0),
-        Change::Write { position, bytes } => put(content, *position, bytes),
-    }
-}
-
-fn put(content: &mut Vec<u8>, position: usize, bytes: &[u8]) {
-    let end = position + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[position..end].copy_from_slice(bytes);
-}
-
-/// What of some changes survives on top of what was durable.
-fn after_crash(durable: &[u8], changes: &[Change], random: &mut Random) -> Vec<u8> {
-    let mut content = durable.to_vec();
-    let mut length_live = content.len();
-    // All, nothing, or anything between: crashes differ.
-    let survival_percent = [0, 100, 50, 90][random.index(4)];
-    for change in changes {
-        match change {
-            Change::Truncate { length } => {
-                length_live = *length;
-                if random.percent(50) {
-                    content.resize(*length, 0);
-                }
-            }
-            Change::Write { position, bytes } => {
-                length_live = length_live.max(position + bytes.len());
-                for (sector_position, sector) in sectors(*position, bytes) {
-                    if random.percent(survival_percent) {
-                        put(&mut content, sector_position, sector);
-                    }
-                }
-            }
-        }
-    }
-    if content.len() < length_live && random.percent(30) {
-        content.resize(length_live, 0);
-    }
-    content
-}
-
-/// The parts of a write that lie in one sector each.
-fn sectors(position: usize, bytes: &[u8]) -> Vec<(usize, &[u8])> {
-    let mut parts = Vec::new();
-    let (mut at, mut rest) = (position, bytes);
-    while !rest.is_empty() {
-        let room = SECTOR_BYTES - at % SECTOR_BYTES;
-        let (sector, after) = rest.split_at(room.min(rest.len()));
-        parts.push((at, sector));
-        at += sector.len();
-        rest = after;
-    }
-    parts
 }

@@ -7,8 +7,9 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::disk::{Disk, SharedInode, look_into};
+use super::disk::Disk;
 use super::executor::Core;
+use super::inode::{SharedInode, look_into};
 use super::time;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;

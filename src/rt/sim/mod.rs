@@ -7,6 +7,7 @@
 mod disk;
 mod executor;
 pub mod fs;
+mod inode;
 pub mod random;
 pub mod task;
 pub mod time;

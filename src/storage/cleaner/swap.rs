@@ -10,6 +10,7 @@ use crate::log::names::{FileKind, FileMark, file_name, marked_file_name};
 use crate::rt::fs::{self, Directory};
 use crate::rt::task;
 use crate::storage::Log;
+use crate::storage::error::put_away;
 use crate::storage::files::{SegmentFiles, SwappingFiles};
 
 impl Log {
@@ -34,7 +35,9 @@ impl Log {
         for kind in &cleaned.kinds {
             let from = marked_file_name(base_offset, *kind, FileMark::Cleaned);
             let swap = marked_file_name(base_offset, *kind, FileMark::Swap);
-            self.rename_for_swap(&directory, &from, &swap).await?;
+            let renamed = directory.rename(&from, &swap).await;
+            self.check_named()?;
+            renamed.map_err(|error| self.write_failed("rename", &path.join(from), error))?;
         }
         self.sync_swap(&directory).await?;
         let Cleaned {
@@ -92,8 +95,11 @@ impl Log {
             if kind != FileKind::Log && !fs::exists(path.join(&name)).unwrap_or(true) {
                 continue;
             }
-            self.rename_for_swap(directory, &name, &deleted).await?;
-            removed.push(path.join(deleted));
+            let put_away = put_away(directory, &name, &deleted).await;
+            self.check_named()?;
+            if put_away.map_err(|error| self.inner.health.fail("rename", &path.join(name), &error))? {
+                removed.push(path.join(deleted));
+            }
         }
         Ok(())
     }

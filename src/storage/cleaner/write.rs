@@ -12,7 +12,7 @@ use crate::record::BatchHeader;
 use crate::rt::fs::{self, Directory, File};
 use crate::rt::task;
 use crate::storage::Log;
-use crate::storage::error::StorageError;
+use crate::storage::error::{StorageError, is_full};
 use crate::storage::files::SwappingFiles;
 use crate::storage::index::IndexFile;
 
@@ -175,12 +175,11 @@ impl Log {
     }
 
     /// A new segment cannot be written. For want of room the log stays as it is: nobody was told anything of what is written here.
-    fn write_failed(&self, action: &'static str, path: &Path, error: std::io::Error) -> Ended {
+    pub(super) fn write_failed(&self, action: &'static str, path: &Path, error: std::io::Error) -> Ended {
         if self.inner.durability.is_retired() {
             return Ended::GivenUp;
         }
-        let is_full = [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded].contains(&error.kind());
-        Ended::Failed(if is_full {
+        Ended::Failed(if is_full(&error) {
             StorageError::failed(action, path)(error)
         } else {
             self.inner.health.fail(action, path, &error)

@@ -1,0 +1,75 @@
+//! A disk without room: what makes room needs none.
+
+use std::path::Path;
+
+use duramen::base::ids::{LeaderEpoch, NodeId, TopicId, TopicPartition};
+use duramen::base::offset::Offset;
+use duramen::log::{Origin, Settings};
+use duramen::record::{BatchBuilder, Record};
+use duramen::rt::sim::{Faults, Image, Simulation};
+use duramen::rt::{fs, time};
+use duramen::storage::{Claim, Log, LogDirectory, NewBatch, StorageError};
+
+use crate::shadow::view;
+
+/// Appends until there is no room; the first offsets of the segments.
+fn fill(log: &Log) -> Vec<Offset> {
+    for _ in 0..1000 {
+        let mut builder = BatchBuilder::new();
+        let record = Record::new(time::wall(), None, Some(&[7; 300]));
+        builder.append(&record).expect("a record");
+        let bytes = builder.build().expect("a batch");
+        let view = view(&bytes);
+        let appended = log.append(
+            &[NewBatch::as_it_is(&view)],
+            Origin::Client,
+            LeaderEpoch(0),
+            time::wall(),
+        );
+        match appended {
+            Ok(_) => {}
+            Err(StorageError::Full { .. }) => {
+                return log.with_state(|state| state.segments().iter().map(|segment| segment.base_offset).collect());
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the disk has no end");
+}
+
+#[test]
+fn segments_go_where_no_new_name_finds_room() {
+    let faults = Faults {
+        full_after_bytes: Some(20_000),
+        ..Faults::default()
+    };
+    let outcome = Simulation::new(1, &Image::default(), faults).run(async {
+        fs::create_directory_all("/data").expect("a directory");
+        let directory = LogDirectory::open(Path::new("/data"), Claim::of(NodeId(1))).expect("a log directory");
+        directory.begin(LeaderEpoch(1)).expect("it begins");
+        directory.health().look_at_room(0);
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let settings = Settings {
+            segment_bytes_max: 1500,
+            ..Settings::default()
+        };
+        let opened = directory.open_log(&partition, TopicId([1; 16]), settings, time::wall());
+        let (log, _) = opened.await.expect("a log");
+        let segments = fill(&log);
+        let start = segments[2];
+        let trimmed = log.advance_log_start_to(start).await.expect("records are deleted");
+        assert_eq!((trimmed.log_start_offset, trimmed.files), (start, Vec::new()));
+        assert!(!directory.health().is_offline());
+        let names = fs::list(&log.path()).expect("names");
+        let mut logs: Vec<_> = names
+            .iter()
+            .filter_map(|entry| entry.name.to_str()?.strip_suffix(".log")?.parse().ok().map(Offset))
+            .collect();
+        logs.sort_unstable();
+        assert_eq!(logs, segments[2..]);
+    });
+    assert!(outcome.output.is_some());
+}
