@@ -51,6 +51,7 @@ pub(crate) enum CoreEvent {
 /// What keeps it from starting or from going on: what, where, and what to do.
 pub fn serve(config: Config) -> Result<(), ServeError> {
     rt::probe::check().map_err(ServeError::Machine)?;
+    rt::host::refuse_huge_pages();
     let signals = Signals::block().map_err(ServeError::Signals)?;
     let prepared = Prepared::new(Arc::new(with_identity(config)?))?;
     let (events, from_cores) = channel();
