@@ -1,6 +1,7 @@
 //! The receive buffers of a core: one pool, lent to the kernel, which picks a buffer when data is there. Idle connections hold none.
 //!
-//! A buffer is the kernel's from [`BufferPool::give_back`] until a completion names it, and ours from then until it is given back.
+//! A buffer is the kernel's from when it is lent until a completion names it, and ours from then until it is lent again. Only some are lent
+//! at a time: what the kernel copies into them in one step holds the core.
 //! Layout of the one mapping: the ring of entries (a page), then the buffers.
 
 #![expect(unsafe_code, reason = "memory shared with the kernel")]
@@ -26,7 +27,10 @@ pub(super) const BUFFER_BYTES: usize = 32 * 1024;
 /// Buffers of a core.
 const BUFFERS: u16 = 64;
 
-/// With fewer than these left to the kernel, received bytes are copied, and their buffers given back at once.
+/// Buffers that the kernel may fill in one step: 384 KiB take some 150 us.
+const LENT_MAX: u16 = 12;
+
+/// With fewer than these left, lent or not, received bytes are copied, and their buffers given back at once.
 const BUFFERS_LOW: u16 = BUFFERS / 4;
 
 /// The one group of buffers that a core has.
@@ -36,6 +40,7 @@ const ENTRIES_BYTES: usize = 4096;
 const MAPPING_BYTES: usize = ENTRIES_BYTES + RECEIVE_BUFFERS_BYTES;
 
 const _: () = assert!(BUFFERS.is_power_of_two());
+const _: () = assert!(LENT_MAX < BUFFERS_LOW);
 const _: () = assert!(BUFFERS as usize * BUFFER_BYTES == RECEIVE_BUFFERS_BYTES);
 const _: () = assert!(BUFFERS as usize * size_of::<BufRingEntry>() <= ENTRIES_BYTES);
 
@@ -45,6 +50,8 @@ pub(super) struct BufferPool {
     tail: Cell<u16>,
     /// Buffers that the kernel may pick from, as far as completions have told.
     lent: Cell<u16>,
+    /// Free, and not lent.
+    spare: RefCell<Vec<u16>>,
     waiters: RefCell<VecDeque<Waker>>,
 }
 
@@ -63,11 +70,12 @@ impl BufferPool {
             mapping: NonNull::new(mapping.cast()).ok_or(io::ErrorKind::OutOfMemory)?,
             tail: Cell::new(0),
             lent: Cell::new(0),
+            spare: RefCell::new(Vec::with_capacity(usize::from(BUFFERS))),
             waiters: RefCell::new(VecDeque::new()),
         })
     }
 
-    /// Makes the pool known to the ring, with all buffers lent.
+    /// Makes the pool known to the ring, with all buffers free.
     pub fn register(&self, submitter: &io_uring::Submitter<'_>) -> io::Result<()> {
         let address = self.mapping.as_ptr().addr() as u64;
         // SAFETY: the mapping is page-aligned and large enough for the entries. `Reactor` frees it only when nothing is in flight,
@@ -86,16 +94,28 @@ impl BufferPool {
 
     /// Whether so few buffers are left that what comes in is better copied out of them.
     pub fn is_low(&self) -> bool {
-        self.lent.get() < BUFFERS_LOW
+        usize::from(self.lent.get()) + self.spare.borrow().len() < usize::from(BUFFERS_LOW)
     }
 
-    /// A completion named this buffer: it is ours.
+    /// A completion named a buffer: it is ours, and another is lent instead.
     pub fn taken(&self) {
         self.lent.set(self.lent.get().saturating_sub(1));
+        let spare = self.spare.borrow_mut().pop();
+        if let Some(buffer) = spare {
+            self.lend(buffer);
+        }
     }
 
-    /// Lends a buffer to the kernel again.
+    /// A buffer is free again.
     pub fn give_back(&self, buffer: u16) {
+        if self.lent.get() < LENT_MAX {
+            self.lend(buffer);
+        } else {
+            self.spare.borrow_mut().push(buffer);
+        }
+    }
+
+    fn lend(&self, buffer: u16) {
         let tail = self.tail.get();
         let slot = usize::from(tail & (BUFFERS - 1));
         let entries = self.mapping.cast::<BufRingEntry>().as_ptr();
