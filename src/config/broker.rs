@@ -133,7 +133,7 @@ impl BrokerConfig {
             retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),
             task_delay_initial: milliseconds(&values, "log.initial.task.delay.ms"),
             cleaner: CleanerConfig::from_values(&values),
-            groups: GroupConfig::from_values(&values),
+            groups: GroupConfig::new(settings, &values)?,
             topic_defaults,
         })
     }
@@ -173,7 +173,7 @@ fn milliseconds(values: &Values, name: &str) -> Duration {
     Duration::from_millis(u64::try_from(values.whole(name)).unwrap_or(0))
 }
 
-fn conflict(settings: &Settings, key: &str, problem: impl Into<String>) -> ConfigError {
+pub(super) fn conflict(settings: &Settings, key: &str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Conflict {
         origin: settings.origin(key),
         key: key.to_owned(),

@@ -26,7 +26,7 @@ pub use broker::{BrokerConfig, MetadataLogConfig, SocketConfig};
 pub use cleaner::CleanerConfig;
 pub use describe::{Described, DescribedSynonym, Source};
 pub use error::{ConfigError, Origin, TopicConfigError};
-pub use group::GroupConfig;
+pub use group::{ConsumerGroupConfig, GroupConfig};
 pub use listener::{Endpoint, Listener};
 pub use property::{Effect, Kind, Property, Rule, Update};
 pub use source::{File, Inputs, Setting, Settings};

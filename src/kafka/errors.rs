@@ -3,6 +3,7 @@
 //! Source: `org.apache.kafka.common.protocol.Errors`.
 
 use crate::coordinator::group::GroupError;
+use crate::coordinator::group::consumer::Refused;
 use crate::log::producers::ProducerError;
 use crate::metadata::controller::{AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError};
 use crate::partition::types::{AppendError, DeleteRecordsError, ReadError};
@@ -93,8 +94,13 @@ error_codes! {
     UNKNOWN_TOPIC_ID = 100 Retriable,
     INCONSISTENT_TOPIC_ID = 103 Retriable,
     FETCH_SESSION_TOPIC_ID_ERROR = 106 Retriable,
+    FENCED_MEMBER_EPOCH = 110 Final,
+    UNRELEASED_INSTANCE_ID = 111 Final,
+    UNSUPPORTED_ASSIGNOR = 112 Final,
+    STALE_MEMBER_EPOCH = 113 Final,
     MISMATCHED_ENDPOINT_TYPE = 114 Final,
     UNSUPPORTED_ENDPOINT_TYPE = 115 Final,
+    INVALID_REGULAR_EXPRESSION = 128 Final,
 }
 
 impl ErrorCode {
@@ -245,8 +251,30 @@ pub fn group_error(error: GroupError) -> ErrorCode {
         GroupError::RebalanceInProgress => ErrorCode::REBALANCE_IN_PROGRESS,
         GroupError::InconsistentProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
         GroupError::InvalidSessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::StaleMemberEpoch => ErrorCode::STALE_MEMBER_EPOCH,
+        GroupError::UnsupportedVersion => ErrorCode::UNSUPPORTED_VERSION,
         GroupError::TooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
     }
+}
+
+/// How a heartbeat that a consumer group refuses is answered.
+#[must_use]
+pub fn consumer_group_error(refused: &Refused) -> Refusal {
+    let code = match refused {
+        Refused::Coordinator(error) => return Refusal::of(group_error(*error)),
+        Refused::Invalid(_) => ErrorCode::INVALID_REQUEST,
+        Refused::UnsupportedAssignor(..) => ErrorCode::UNSUPPORTED_ASSIGNOR,
+        Refused::GroupNotFound(_) | Refused::LeftGroupNotFound(_) | Refused::OtherProtocol(_) => {
+            ErrorCode::GROUP_ID_NOT_FOUND
+        }
+        Refused::Full(_) => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        Refused::UnknownMember(..) | Refused::UnknownInstance(_) => ErrorCode::UNKNOWN_MEMBER_ID,
+        Refused::UnreleasedInstance { .. } => ErrorCode::UNRELEASED_INSTANCE_ID,
+        Refused::FencedInstance { .. } => ErrorCode::FENCED_INSTANCE_ID,
+        Refused::FencedEpoch { .. } => ErrorCode::FENCED_MEMBER_EPOCH,
+        Refused::InvalidRegex(..) => ErrorCode::INVALID_REGULAR_EXPRESSION,
+    };
+    Refusal::with(code, refused)
 }
 
 /// How a topic that cannot be made is answered (Kafka: `ReplicationControlManager.createTopics`).

@@ -149,6 +149,14 @@ pub const SERVED: &[Served] = &[
         handler: handlers::describe_producers::handle,
     },
     Served {
+        key: ApiKey::ConsumerGroupHeartbeat,
+        handler: handlers::consumer_group_heartbeat::handle,
+    },
+    Served {
+        key: ApiKey::ConsumerGroupDescribe,
+        handler: handlers::consumer_group_describe::handle,
+    },
+    Served {
         key: ApiKey::ListConfigResources,
         handler: handlers::list_config_resources::handle,
     },

@@ -189,6 +189,11 @@ impl MetadataImage {
         self.features.get("metadata.version").copied().unwrap_or(0)
     }
 
+    /// Whether groups of the consumer protocol are served in this cluster. Kafka: `GroupVersion.isConsumerRebalanceProtocolSupported`.
+    pub fn has_consumer_groups(&self) -> bool {
+        self.features.get("group.version").is_some_and(|level| *level >= 1)
+    }
+
     /// Whether records of a metadata transaction are applied that may yet be taken back. Such an image is not to be published.
     pub fn is_in_transaction(&self) -> bool {
         self.before_transaction.is_some()

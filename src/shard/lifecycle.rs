@@ -69,7 +69,9 @@ impl Shard {
         let old = self.image();
         let mut to_open = Vec::new();
         let mut deleted = Vec::new();
-        for change in next.topics_changed_since(&old) {
+        let changes = next.topics_changed_since(&old);
+        let have_topics_changed = !changes.is_empty();
+        for change in changes {
             match change {
                 TopicChange::Created(topic) | TopicChange::Changed { new: topic, .. } => {
                     self.find_unopened(next, topic, &mut to_open).await;
@@ -87,6 +89,9 @@ impl Shard {
         }
         self.open_all(to_open).await;
         self.refresh_coordinators(next);
+        if have_topics_changed {
+            self.announce_topics(next);
+        }
         self.forget_topics(deleted);
     }
 

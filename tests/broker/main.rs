@@ -28,6 +28,8 @@ mod bombs;
 mod cluster;
 mod config_bounds;
 mod configs;
+mod consumer_group_fixture;
+mod consumer_groups;
 mod directories;
 mod drives;
 mod durability;

@@ -1,4 +1,4 @@
-"""Consumer groups of the classic protocol: real clients share a topic, resume where they were, over restarts and from broker to broker."""
+"""Consumer groups of both protocols: real clients share a topic, resume where they were, over restarts and from broker to broker."""
 import re
 import subprocess
 import time
@@ -14,7 +14,7 @@ from tools import Tools
 
 HERE = Path(__file__).resolve().parent
 PARTITIONS, RECORDS = 4, 50
-STRATEGIES = {"confluent": ["range", "cooperative-sticky"], "kafka-python": ["range"], "aiokafka": ["range"]}
+STRATEGIES = {"confluent": ["range", "cooperative-sticky", "consumer"], "kafka-python": ["range"], "aiokafka": ["range"]}
 
 
 class Member:
@@ -57,6 +57,7 @@ class Groups(Tools):
             for strategy in strategies:
                 self.report.run(f"groups/{client}/{strategy}", self.share_and_resume, client, strategy)
         self.report.run("groups/tools", self.tools)
+        self.report.run("groups/consumer-protocol-tools", self.consumer_protocol)
 
     def share_and_resume(self, client, strategy):
         """One member reads and commits, another comes and takes its part, the first leaves, and nobody sees a record again."""
@@ -89,6 +90,35 @@ class Groups(Tools):
             for member in filter(None, (first, second)):
                 member.end()
         equal(self.offsets(group), {partition: 3 * RECORDS for partition in range(PARTITIONS)}, "committed offsets")
+
+    def consumer_protocol(self):
+        """Java's consumer by the protocol of KIP-848, and what the tools say of its group."""
+        topic, group = self.create("modern", PARTITIONS), self.name("g-modern")
+        produce(self.broker, topic)
+        everything = PARTITIONS * RECORDS
+        member = Member("confluent", self.broker, group, topic, "consumer")
+        try:
+            equal(member.ask(f"count {everything}"), str(everything), "records that the member saw")
+            equal(member.ask("commit"), "committed", "commit")
+            check(re.search(rf"^{group}\s+Stable", self.group_command("--list", "--state"), re.M), "the group is not listed as stable")
+            check(re.search(rf"^{group}\s+Consumer\s+consumer", self.ask("GroupsCommand", "--list"), re.M), "the group is not listed as one of consumers")
+            out = self.group_command("--describe", "--group", group, "--state", "--verbose")
+            check(re.search(rf"^{group}\s+\S+ \(\d+\)\s+uniform\s+Stable\s+(\d+)\s+\1\s+1\s*$", out, re.M), f"the state: {out}")
+            out = self.group_command("--describe", "--group", group, "--members", "--verbose")
+            everywhere = rf"{topic}:0,1,2,3"
+            check(re.search(rf"^{group} .* {PARTITIONS}\s+(\d+)\s+{everywhere}\s+\1\s+{everywhere}", out, re.M), f"the members: {out}")
+            equal(self.offsets(group), {partition: RECORDS for partition in range(PARTITIONS)}, "offsets")
+            self.group_command("--delete", "--group", group)
+            check(re.search(rf"^{group}\s+Stable", self.group_command("--list", "--state"), re.M), "a group with members was deleted")
+            equal(member.ask("leave"), "left", "leaving")
+        finally:
+            member.end()
+        produce(self.broker, topic)
+        out = self.ask("consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--consumer-property", "group.protocol=consumer",
+                       "--max-messages", everything, "--timeout-ms", 30_000)
+        equal(len(out.splitlines()), everything, "lines of the console consumer, from where the other left")
+        equal(self.offsets(group), {partition: 2 * RECORDS for partition in range(PARTITIONS)}, "offsets after it")
+        check("successful" in self.group_command("--delete", "--group", group), "the group is not deleted")
 
     def offsets(self, group):
         out = self.ask("consumer.group.ConsumerGroupCommand", "--describe", "--group", group)

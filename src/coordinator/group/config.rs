@@ -17,6 +17,8 @@ pub struct Config {
     pub metadata_units_max: usize,
     /// `offsets.retention.minutes`
     pub offsets_retention: Duration,
+    /// `group.consumer.*`
+    pub consumer: super::consumer::Config,
 }
 
 impl Default for Config {
@@ -28,6 +30,7 @@ impl Default for Config {
             members_max: usize::MAX,
             metadata_units_max: 4096,
             offsets_retention: Duration::from_secs(10080 * 60),
+            consumer: super::consumer::Config::default(),
         }
     }
 }

@@ -40,10 +40,7 @@ impl Coordinator {
                 }
             }
             if all_expired && group.may_be_deleted().is_ok() {
-                records.push(Record::ClassicGroup {
-                    group: Arc::clone(id),
-                    value: None,
-                });
+                group.entomb(records);
             }
         })
     }
@@ -71,7 +68,7 @@ impl Coordinator {
         &self,
         after: Option<&Arc<str>>,
         groups_max: usize,
-        mut look: impl FnMut(&Arc<str>, &super::classic::Group, &mut Vec<Record>),
+        mut look: impl FnMut(&Arc<str>, &Group, &mut Vec<Record>),
     ) -> Walked {
         let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(Arc::clone(after)));
         let mut groups = self.groups.range((from, Bound::Unbounded));
@@ -79,7 +76,7 @@ impl Coordinator {
             records: Vec::new(),
             last: None,
         };
-        for (id, Group::Classic(group)) in groups.by_ref().take(groups_max) {
+        for (id, group) in groups.by_ref().take(groups_max) {
             look(id, group, &mut walked.records);
             walked.last = Some(Arc::clone(id));
         }

@@ -6,8 +6,8 @@ use duramen_wire::messages::offset_commit_value::OffsetCommitValue;
 
 use super::classic::{self, Turn};
 use super::types::{
-    Answer, CommitOffsets, DeleteOffsets, Described, GroupError, Heartbeat, Join, JoinRefused, Leave, LeavingMember,
-    LeftMember, Listed, Request, Sync, Ticket,
+    Answer, CommitOffsets, DeleteOffsets, DescribeRefused, Described, GroupError, Heartbeat, Join, JoinRefused, Leave,
+    LeavingMember, LeftMember, Listed, Request, Sync, Ticket,
 };
 use super::{Coordinator, Effects, Group, Now, Record};
 
@@ -24,8 +24,11 @@ impl Coordinator {
             Request::Leave(leave) => self.leave(ticket, leave, now),
             Request::CommitOffsets(commit) => self.commit_offsets(ticket, &commit, now),
             Request::FetchOffsets(fetch) => {
-                let fetched = self.offsets.fetch(&fetch.group, fetch.wanted.as_deref());
-                Effects::answer(ticket, Answer::FetchOffsets(Ok(fetched)))
+                let allowed = self
+                    .consumer(&fetch.group)
+                    .map_or(Ok(()), |group| group.may_fetch(&fetch));
+                let fetched = allowed.map(|()| self.offsets.fetch(&fetch.group, fetch.wanted.as_deref()));
+                Effects::answer(ticket, Answer::FetchOffsets(fetched))
             }
             Request::DeleteOffsets(delete) => self.delete_offsets(ticket, &delete),
             Request::Describe(ids) => {
@@ -33,11 +36,12 @@ impl Coordinator {
                 Effects::answer(ticket, Answer::Describe(Ok(described)))
             }
             Request::List => {
-                let listed = self.groups.values().map(|Group::Classic(group)| group.list());
-                let listed: Vec<Listed> = listed.collect();
+                let listed: Vec<Listed> = self.groups.values().map(Group::list).collect();
                 Effects::answer(ticket, Answer::List(Ok(listed)))
             }
             Request::Delete(ids) => self.delete(ticket, &ids),
+            Request::ConsumerHeartbeat(beat) => self.consumer_heartbeat(ticket, &beat, now),
+            Request::DescribeConsumers(ids) => self.describe_consumers(ticket, &ids),
         }
     }
 
@@ -48,7 +52,9 @@ impl Coordinator {
         now: Now,
         effects: &'a mut Effects,
     ) -> Option<(&'a mut classic::Group, Turn<'a>)> {
-        let Group::Classic(group) = self.groups.get_mut(id)?;
+        let Group::Classic(group) = self.groups.get_mut(id)? else {
+            return None;
+        };
         let turn = Turn {
             config: &self.config,
             now,
@@ -71,19 +77,27 @@ impl Coordinator {
         if !allowed.contains(&join.session_timeout_ms) {
             return refuse(GroupError::InvalidSessionTimeout);
         }
-        let is_new = !self.groups.contains_key(&join.group);
+        if self.has_consumers(&join.group) {
+            return refuse(GroupError::InconsistentProtocol);
+        }
+        let mut effects = Effects::default();
+        let is_new = self.classic(&join.group).is_none();
         if is_new {
             if !join.member_id.is_empty() {
                 return refuse(GroupError::UnknownMember);
             }
+            // A group of the other protocol, whose members have gone.
+            if let Some(empty) = self.groups.get(&join.group) {
+                empty.entomb(&mut effects.records);
+            }
             let group = classic::Group::new(Arc::clone(&join.group));
             self.groups.insert(Arc::clone(&join.group), Group::Classic(group));
         }
-        let mut effects = Effects::default();
         let id = Arc::clone(&join.group);
+        let before = effects.records.len();
         if let Some((group, mut turn)) = self.classic_mut(&id, now, &mut effects) {
             group.join(ticket, join, &mut turn);
-            if is_new && turn.effects.records.is_empty() {
+            if is_new && turn.effects.records.len() == before {
                 turn.effects.records.push(group.first_record(now.wall));
             }
         }
@@ -134,8 +148,10 @@ impl Coordinator {
     /// Kafka: `OffsetMetadataManager.commitOffset`.
     fn commit_offsets(&mut self, ticket: Ticket, commit: &CommitOffsets, now: Now) -> Effects {
         let mut effects = Effects::default();
+        let of_consumers = self.consumer(&commit.group).map(|group| group.may_commit(commit));
         let allowed = match self.classic_mut(&commit.group, now, &mut effects) {
             Some((group, mut turn)) => group.may_commit(commit, &mut turn),
+            None if let Some(allowed) = of_consumers => allowed,
             None if commit.generation < 0 => Ok(()),
             None => Err(commit.unknown_group),
         };
@@ -175,7 +191,7 @@ impl Coordinator {
     /// Kafka: `OffsetMetadataManager.deleteOffsets`.
     fn delete_offsets(&self, ticket: Ticket, delete: &DeleteOffsets) -> Effects {
         let refuse = |error| Effects::answer(ticket, Answer::DeleteOffsets(Err(error)));
-        let Some(Group::Classic(group)) = self.groups.get(&delete.group) else {
+        let Some(group) = self.groups.get(&delete.group) else {
             return refuse(GroupError::GroupNotFound);
         };
         if let Err(error) = group.may_delete_offsets() {
@@ -203,8 +219,12 @@ impl Coordinator {
         effects
     }
 
-    fn describe(&self, id: &str) -> Option<Described> {
-        self.groups.get(id).map(|Group::Classic(group)| group.describe())
+    fn describe(&self, id: &str) -> Result<Described, DescribeRefused> {
+        match self.groups.get(id) {
+            None => Err(DescribeRefused::NotFound),
+            Some(Group::Classic(group)) => Ok(group.describe()),
+            Some(Group::Consumer { .. }) => Err(DescribeRefused::OtherProtocol),
+        }
     }
 
     /// Kafka: `GroupCoordinatorShard.deleteGroups`.
@@ -214,7 +234,7 @@ impl Coordinator {
         for (place, id) in ids.iter().enumerate() {
             let result = match self.groups.get(id) {
                 None => Err(GroupError::GroupNotFound),
-                Some(Group::Classic(group)) => group.may_be_deleted(),
+                Some(group) => group.may_be_deleted(),
             };
             if result.is_ok() && !ids[..place].contains(id) {
                 self.entomb(id, &mut effects.records);
@@ -234,9 +254,8 @@ impl Coordinator {
             value: None,
         });
         records.extend(offsets);
-        records.push(Record::ClassicGroup {
-            group: Arc::clone(id),
-            value: None,
-        });
+        if let Some(group) = self.groups.get(id) {
+            group.entomb(records);
+        }
     }
 }

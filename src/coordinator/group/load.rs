@@ -129,6 +129,6 @@ fn key_of(record: &Record) -> Option<Key> {
             partition,
             ..
         } => Some((Arc::clone(group), Arc::clone(topic), *partition)),
-        Record::ClassicGroup { .. } => None,
+        Record::ClassicGroup { .. } | Record::Consumer(_) => None,
     }
 }

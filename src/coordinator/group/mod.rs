@@ -10,22 +10,27 @@
 //! - Generations of a group only grow while it is here.
 //! - One broken group, or one broken record, changes no other group.
 //!
-//! The protocols of group membership are folders: [`classic`] is the one in which clients assign. Offsets are common to all ([`Offsets`]).
+//! The protocols of group membership are folders: [`classic`] is the one in which clients assign, [`consumer`] the one in which the
+//! coordinator does. Offsets are common to all ([`Offsets`]). What is too
+//! much for one step is done in slices ([`Coordinator::work`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::time::{Monotonic, TimestampMs};
 
+mod chores;
 pub mod classic;
 mod config;
 pub mod consumer;
+mod consumers;
 mod effects;
 mod expiry;
 mod handle;
 mod load;
 mod offsets;
 mod place;
+mod protocol;
 mod record;
 mod timers;
 mod types;
@@ -39,12 +44,13 @@ pub use expiry::Walked;
 pub use load::{Loader, Skipped};
 pub use offsets::{Committed, Offsets};
 pub use place::partition_of;
+use protocol::Group;
 pub use record::{Record, RecordError};
 pub use timers::{TimerKey, Timers};
 pub use types::{
-    Answer, CommitOffsets, DeleteOffsets, Described, DescribedMember, FetchOffsets, FetchedOffset, FetchedTopic,
-    GroupError, Heartbeat, Join, JoinRefused, Joined, JoinedMember, Leave, LeavingMember, LeftMember, Listed,
-    OffsetToCommit, OffsetToDelete, Protocol, Request, Sync, Synced, Ticket, Wanted,
+    Answer, CommitOffsets, DeleteOffsets, DescribeRefused, Described, DescribedMember, FetchOffsets, FetchedOffset,
+    FetchedTopic, GroupError, Heartbeat, Join, JoinRefused, Joined, JoinedMember, Leave, LeavingMember, LeftMember,
+    Listed, OffsetToCommit, OffsetToDelete, Protocol, Request, Sync, Synced, Ticket, Wanted,
 };
 
 /// The topic that keeps groups and offsets (Kafka: `Topic.GROUP_METADATA_TOPIC_NAME`).
@@ -59,12 +65,6 @@ pub struct Now {
     pub wall: TimestampMs,
 }
 
-/// A group, by the protocol of its members.
-#[derive(Debug)]
-enum Group {
-    Classic(classic::Group),
-}
-
 /// All groups of one partition, and their offsets.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -72,6 +72,10 @@ pub struct Coordinator {
     groups: BTreeMap<Arc<str>, Group>,
     offsets: Offsets,
     timers: Timers,
+    catalogue: Box<dyn consumer::Catalogue>,
+    /// Grows with each change of the catalogue.
+    topics_version: u64,
+    chores: chores::Chores,
 }
 
 impl Coordinator {
@@ -83,6 +87,9 @@ impl Coordinator {
             groups: BTreeMap::new(),
             offsets: Offsets::default(),
             timers: Timers::default(),
+            catalogue: Box::new(consumer::NoTopics),
+            topics_version: 0,
+            chores: chores::Chores::default(),
         }
     }
 
@@ -107,12 +114,18 @@ impl Coordinator {
     /// The classic group of this id.
     #[must_use]
     pub fn classic(&self, id: &str) -> Option<&classic::Group> {
-        self.groups.get(id).map(|Group::Classic(group)| group)
+        match self.groups.get(id)? {
+            Group::Classic(group) => Some(group),
+            Group::Consumer { .. } => None,
+        }
     }
 
     /// The classic groups, by id.
     pub fn classic_groups(&self) -> impl Iterator<Item = &classic::Group> {
-        self.groups.values().map(|Group::Classic(group)| group)
+        self.groups.values().filter_map(|group| match group {
+            Group::Classic(group) => Some(group),
+            Group::Consumer { .. } => None,
+        })
     }
 
     /// Applies one record of the log: live after its append, and at load.
@@ -134,8 +147,9 @@ impl Coordinator {
                 None => self.offsets.remove(group, topic, *partition),
             },
             Record::ClassicGroup { group, value: None } => {
-                if let Some(Group::Classic(removed)) = self.groups.remove(group) {
+                if let Some(Group::Classic(removed)) = self.groups.get(group) {
                     removed.cancel_timers(&mut self.timers);
+                    self.groups.remove(group);
                 }
             }
             Record::ClassicGroup {
@@ -145,16 +159,21 @@ impl Coordinator {
                 Some(Group::Classic(live)) if live.is_described_by(value) => live.adopt(value),
                 Some(_) | None => {
                     let loaded = classic::Group::from_value(Arc::clone(group), value);
-                    self.groups.insert(Arc::clone(group), Group::Classic(loaded));
+                    let before = self.groups.insert(Arc::clone(group), Group::Classic(loaded));
+                    if let Some(before @ Group::Consumer { .. }) = before {
+                        before.cancel_timers(&mut self.timers);
+                    }
                 }
             },
+            Record::Consumer(record) => self.replay_consumer(record),
         }
     }
 
     /// Begins to serve after the last record of the log was replayed: members that are not heard of again lose their place.
     pub fn on_loaded(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
-        for Group::Classic(group) in self.groups.values_mut() {
+        for group in self.groups.values_mut() {
+            let Group::Classic(group) = group else { continue };
             let mut turn = classic::Turn {
                 config: &self.config,
                 now,
@@ -163,6 +182,7 @@ impl Coordinator {
             };
             group.on_loaded(&mut turn);
         }
+        self.watch_over_loaded(now);
         effects
     }
 
@@ -174,7 +194,12 @@ impl Coordinator {
                 break;
             };
             let Some(Group::Classic(group)) = self.groups.get_mut(key.group()) else {
-                continue;
+                // What two of its members lose stands in records that are not replayed yet: one at a time.
+                self.on_consumer_timer(&key, &mut effects.records);
+                if effects.records.is_empty() {
+                    continue;
+                }
+                break;
             };
             let mut turn = classic::Turn {
                 config: &self.config,
@@ -191,8 +216,13 @@ impl Coordinator {
     pub fn on_append_failed(&mut self, effects: Effects, error: GroupError, now: Now) -> Effects {
         let (records, mut failed) = effects.into_failed(error);
         for record in &records {
-            let Record::ClassicGroup { group, value: Some(_) } = record else {
-                continue;
+            let group = match record {
+                Record::ClassicGroup { group, value: Some(_) } => group,
+                Record::Consumer(record) => {
+                    self.on_consumer_append_failed(record, now);
+                    continue;
+                }
+                Record::ClassicGroup { value: None, .. } | Record::Offset { .. } => continue,
             };
             if let Some(Group::Classic(group)) = self.groups.get_mut(group) {
                 let mut turn = classic::Turn {
@@ -212,8 +242,10 @@ impl Coordinator {
     /// Takes all that wait, for a coordinator that ends.
     pub fn take_waiting(&mut self) -> Effects {
         let mut effects = Effects::default();
-        for Group::Classic(group) in self.groups.values_mut() {
-            group.refuse_waiting(GroupError::NotCoordinator, &mut effects);
+        for group in self.groups.values_mut() {
+            if let Group::Classic(group) = group {
+                group.refuse_waiting(GroupError::NotCoordinator, &mut effects);
+            }
         }
         effects
     }

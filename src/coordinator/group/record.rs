@@ -5,7 +5,7 @@
 //! value: version i16 | message of that version     (null deletes)
 //! ```
 //!
-//! Types 0 and 1 are committed offsets, 2 is a classic group. Others belong to protocols that are not served: they are kept and skipped.
+//! Types 0 and 1 are committed offsets, 2 is a classic group; those of consumer groups stand in [`ConsumerRecord`]. Others belong to protocols that are not served: they are kept and skipped.
 //! Kafka: `GroupCoordinatorRecordHelpers`, `GroupCoordinatorRecordSerde`.
 
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use duramen_wire::messages::legacy_offset_commit_key::LegacyOffsetCommitKey;
 use duramen_wire::messages::offset_commit_key::OffsetCommitKey;
 use duramen_wire::messages::offset_commit_value::OffsetCommitValue;
 use duramen_wire::{DecodeError, EncodeError, Message, Reader, Writer};
+
+use super::consumer::ConsumerRecord;
 
 /// Kafka 4.3.1 writes this version, and version 1 for an offset that carries its own end of retention.
 const OFFSET_VALUE_VERSION: i16 = 4;
@@ -41,6 +43,7 @@ pub enum Record {
         group: Arc<str>,
         value: Option<GroupMetadataValue>,
     },
+    Consumer(ConsumerRecord),
 }
 
 /// Why a record is not understood.
@@ -90,6 +93,7 @@ impl Record {
                     .map(|value| encode(GROUP_VALUE_VERSION, value, GROUP_VALUE_VERSION));
                 Ok((encode(GroupMetadataKey::KEY, &key, 0)?, value.transpose()?))
             }
+            Self::Consumer(record) => record.encode(),
         }
     }
 
@@ -117,7 +121,10 @@ impl Record {
                     value: versioned(value)?,
                 })
             }
-            other => Err(RecordError::UnknownType(other)),
+            other => match ConsumerRecord::decode(other, &key, value)? {
+                Some(record) => Ok(Self::Consumer(record)),
+                None => Err(RecordError::UnknownType(other)),
+            },
         }
     }
 }
@@ -243,8 +250,8 @@ mod tests {
         }
         assert_eq!(Record::decode(None, None), Err(RecordError::NoKey));
         assert_eq!(
-            Record::decode(Some(&[0, 3, 0, 0]), None),
-            Err(RecordError::UnknownType(3))
+            Record::decode(Some(&[0, 9, 0, 0]), None),
+            Err(RecordError::UnknownType(9))
         );
         let unknown_version = [0, 99, 0, 0];
         assert!(Record::decode(Some(&key), Some(&unknown_version)).is_err());

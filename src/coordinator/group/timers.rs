@@ -10,6 +10,8 @@ use crate::base::time::Monotonic;
 pub enum TimerKey {
     /// A member has to be heard of.
     Session { group: Arc<str>, member: Arc<str> },
+    /// A member of the consumer protocol has to give partitions up.
+    Rebalance { group: Arc<str>, member: Arc<str> },
     /// Members have to join.
     Join { group: Arc<str> },
     /// Members have to ask for their assignment.
@@ -21,7 +23,10 @@ impl TimerKey {
     #[must_use]
     pub fn group(&self) -> &Arc<str> {
         match self {
-            Self::Session { group, .. } | Self::Join { group } | Self::Sync { group } => group,
+            Self::Session { group, .. }
+            | Self::Rebalance { group, .. }
+            | Self::Join { group }
+            | Self::Sync { group } => group,
         }
     }
 }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use crate::base::ids::{LeaderEpoch, TopicId};
 use crate::base::offset::Offset;
 
+use super::consumer;
+
 /// Names a request until it is answered; the caller gives each another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ticket(pub u64);
@@ -27,6 +29,9 @@ pub enum Request {
     List,
     /// Of several groups.
     Delete(Vec<Arc<str>>),
+    ConsumerHeartbeat(consumer::Heartbeat),
+    /// Of several groups of the consumer protocol.
+    DescribeConsumers(Vec<Arc<str>>),
 }
 
 /// The answer to the request of its name.
@@ -41,11 +46,14 @@ pub enum Answer {
     FetchOffsets(Result<Vec<FetchedTopic>, GroupError>),
     /// Tags of the offsets that are not deleted, as members are subscribed to their topics.
     DeleteOffsets(Result<Vec<u32>, GroupError>),
-    /// In the order of the request; `None` for a group that does not exist.
-    Describe(Result<Vec<Option<Described>>, GroupError>),
+    /// In the order of the request.
+    Describe(Result<Vec<Result<Described, DescribeRefused>>, GroupError>),
     List(Result<Vec<Listed>, GroupError>),
     /// In the order of the request.
     Delete(Vec<Result<(), GroupError>>),
+    ConsumerHeartbeat(Result<consumer::Beaten, consumer::Refused>),
+    /// In the order of the request.
+    DescribeConsumers(Result<Vec<Result<consumer::Described, DescribeRefused>>, GroupError>),
 }
 
 impl Answer {
@@ -66,6 +74,8 @@ impl Answer {
             Self::DeleteOffsets(_) => Self::DeleteOffsets(Err(error)),
             Self::Describe(_) => Self::Describe(Err(error)),
             Self::List(_) => Self::List(Err(error)),
+            Self::ConsumerHeartbeat(result) => Self::ConsumerHeartbeat(result.and(Err(error.into()))),
+            Self::DescribeConsumers(_) => Self::DescribeConsumers(Err(error)),
             Self::Delete(results) => Self::Delete(results.into_iter().map(|result| result.and(Err(error))).collect()),
         }
     }
@@ -88,6 +98,8 @@ impl Request {
             Self::DeleteOffsets(_) => Answer::DeleteOffsets(Err(error)),
             Self::Describe(_) => Answer::Describe(Err(error)),
             Self::List => Answer::List(Err(error)),
+            Self::ConsumerHeartbeat(_) => Answer::ConsumerHeartbeat(Err(error.into())),
+            Self::DescribeConsumers(_) => Answer::DescribeConsumers(Err(error)),
             Self::Delete(groups) => Answer::Delete(groups.iter().map(|_| Err(error)).collect()),
         }
     }
@@ -126,6 +138,10 @@ pub enum GroupError {
     InconsistentProtocol,
     #[error("the session timeout is not within bounds")]
     InvalidSessionTimeout,
+    #[error("the member epoch is not that of the member")]
+    StaleMemberEpoch,
+    #[error("members of the consumer protocol need a later version of the request")]
+    UnsupportedVersion,
     #[error("what is asked is too large to be kept")]
     TooLarge,
 }
@@ -253,6 +269,8 @@ pub struct CommitOffsets {
     pub generation: i32,
     /// How long the offsets are kept; `None` as long as the group is there, and the broker's time after it (versions 2 to 4).
     pub retention_ms: Option<i64>,
+    /// Whether the generation may be a member epoch: since version 9.
+    pub knows_epochs: bool,
     /// The error for a generation of a group that does not exist: it changed with version 9.
     pub unknown_group: GroupError,
     pub offsets: Vec<OffsetToCommit>,
@@ -275,6 +293,10 @@ pub struct OffsetToCommit {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchOffsets {
     pub group: Arc<str>,
+    /// `None` without membership.
+    pub member_id: Option<Arc<str>>,
+    /// Below 0 without membership.
+    pub member_epoch: i32,
     /// `None` for all that are committed.
     pub wanted: Option<Vec<Wanted>>,
 }
@@ -319,6 +341,13 @@ pub struct OffsetToDelete {
     pub tag: u32,
     pub topic: Arc<str>,
     pub partition: i32,
+}
+
+/// Why a group is not described as one of the protocol that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DescribeRefused {
+    NotFound,
+    OtherProtocol,
 }
 
 /// A group, as DescribeGroups tells it.

@@ -9,13 +9,15 @@ use duramen_wire::messages::api_versions_response::{
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::router::SERVED;
+use crate::metadata::MetadataImage;
+use crate::metadata::controller::FEATURES;
 
 /// librdkafka compresses only where Produce is served from version 0, so that is what is said (KAFKA-18659); versions 0 to 2 are
 /// refused like any version that is not served.
 const PRODUCE_VERSION_ADVERTISED_MIN: i16 = 0;
 
-/// The oldest `metadata.version` of Kafka 4.x, 3.3-IV3.
-const METADATA_VERSION_MIN: i16 = 7;
+/// The first version whose clients take a feature that begins at level 0 (KAFKA-17492).
+const LEVEL_ZERO_VERSION_MIN: i16 = 4;
 
 /// Answers the request.
 ///
@@ -33,24 +35,43 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         return Ok(());
     }
     let image = call.context.image();
-    let level = image.metadata_version();
     let response = ApiVersionsResponse {
         api_keys: served_versions(),
-        supported_features: vec![SupportedFeatureKey {
-            name: "metadata.version".into(),
-            min_version: METADATA_VERSION_MIN,
-            max_version: level,
-        }],
+        supported_features: supported_features(&image, call.version),
         finalized_features_epoch: image.end_offset.0 - 1,
-        finalized_features: vec![FinalizedFeatureKey {
-            name: "metadata.version".into(),
-            max_version_level: level,
-            min_version_level: level,
-        }],
+        finalized_features: finalized_features(&image),
         ..ApiVersionsResponse::default()
     };
     call.respond(&response);
     Ok(())
+}
+
+fn supported_features(image: &MetadataImage, version: i16) -> Vec<SupportedFeatureKey> {
+    let told = FEATURES
+        .iter()
+        .filter(|feature| feature.level_min > 0 || version >= LEVEL_ZERO_VERSION_MIN);
+    let supported = told.map(|feature| SupportedFeatureKey {
+        name: feature.name.to_owned(),
+        min_version: feature.level_min,
+        max_version: match feature.name {
+            // Clusters that are at an older one are served as they are: nothing here can raise it.
+            "metadata.version" => image.metadata_version(),
+            _ => feature.level_max,
+        },
+    });
+    supported.collect()
+}
+
+fn finalized_features(image: &MetadataImage) -> Vec<FinalizedFeatureKey> {
+    let served = FEATURES
+        .iter()
+        .filter_map(|feature| Some((feature.name, *image.features.get(feature.name)?)));
+    let finalized = served.map(|(name, level)| FinalizedFeatureKey {
+        name: name.to_owned(),
+        max_version_level: level,
+        min_version_level: level,
+    });
+    finalized.collect()
 }
 
 /// Answers a version that is too new: version 0, with the error and all that is served, so that the client can try again (KIP-511).

@@ -3,7 +3,7 @@
 use duramen_wire::messages::describe_groups_request::DescribeGroupsRequest;
 use duramen_wire::messages::describe_groups_response::{DescribeGroupsResponse, DescribedGroup, DescribedGroupMember};
 
-use crate::coordinator::group::{Answer, Described, DescribedMember, Request};
+use crate::coordinator::group::{Answer, DescribeRefused, Described, DescribedMember, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, group_error};
 use crate::kafka::groups::{Asking, ask_all, by_place, shared};
@@ -80,14 +80,21 @@ fn refuse(group: &mut DescribedGroup, code: ErrorCode) {
     group.authorized_operations = AuthorizedOperations::GROUP.to_wire(false);
 }
 
-fn describe(group: &mut DescribedGroup, described: Option<Described>, version: i16) {
-    let Some(described) = described else {
-        group.group_state = "Dead".to_owned();
-        if version >= GROUP_NOT_FOUND_VERSION_MIN {
-            refuse(group, ErrorCode::GROUP_ID_NOT_FOUND);
-            group.error_message = Some(format!("Group {} not found.", group.group_id));
+fn describe(group: &mut DescribedGroup, described: Result<Described, DescribeRefused>, version: i16) {
+    let described = match described {
+        Ok(described) => described,
+        Err(refused) => {
+            group.group_state = "Dead".to_owned();
+            if version >= GROUP_NOT_FOUND_VERSION_MIN {
+                refuse(group, ErrorCode::GROUP_ID_NOT_FOUND);
+                let id = &group.group_id;
+                group.error_message = Some(match refused {
+                    DescribeRefused::NotFound => format!("Group {id} not found."),
+                    DescribeRefused::OtherProtocol => format!("Group {id} is not a classic group."),
+                });
+            }
+            return;
         }
-        return;
     };
     let text = |text: Option<std::sync::Arc<str>>| text.map(|text| text.to_string()).unwrap_or_default();
     group.group_state = described.state.to_owned();

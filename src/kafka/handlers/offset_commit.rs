@@ -18,7 +18,7 @@ use crate::kafka::gather::Places;
 use crate::kafka::groups::{ask, shared};
 use crate::metadata::{MetadataImage, Topic};
 
-/// The first version that says so when a group does not exist (KIP-848).
+/// The first version that knows member epochs, and says so when a group does not exist (KIP-848).
 const GROUP_NOT_FOUND_VERSION_MIN: i16 = 9;
 
 /// The first version with topic ids instead of names.
@@ -68,6 +68,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         instance_id: request.group_instance_id.map(Into::into),
         generation: request.generation_id_or_member_epoch,
         retention_ms: (request.retention_time_ms != DEFAULT_RETENTION_MS).then_some(request.retention_time_ms),
+        knows_epochs: call.version >= GROUP_NOT_FOUND_VERSION_MIN,
         unknown_group: match call.version >= GROUP_NOT_FOUND_VERSION_MIN {
             true => GroupError::GroupNotFound,
             false => GroupError::IllegalGeneration,

@@ -58,6 +58,8 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             place: place_of(&image, &wanted.group_id),
             request: Request::FetchOffsets(FetchOffsets {
                 group: shared(&wanted.group_id),
+                member_id: wanted.member_id.as_deref().map(shared),
+                member_epoch: wanted.member_epoch,
                 wanted: known,
             }),
         });

@@ -26,12 +26,17 @@ pub const FEATURES: &[Feature] = &[
         level_min: 7,
         level_max: 30,
     },
+    // Groups of the consumer protocol (KIP-848).
+    Feature {
+        name: "group.version",
+        level_min: 0,
+        level_max: 1,
+    },
 ];
 
 /// Features of Apache Kafka 4.3 on which nothing depends that this broker serves: it keeps the levels that a cluster has.
 const KEPT_FEATURES: &[Feature] = &[
     kept_feature("eligible.leader.replicas.version", 1),
-    kept_feature("group.version", 1),
     kept_feature("share.version", 1),
     kept_feature("streams.version", 1),
     kept_feature("transaction.version", 2),

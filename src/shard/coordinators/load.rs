@@ -12,6 +12,7 @@ use crate::rt;
 use crate::shard::Shard;
 use crate::shard::message::Asked;
 
+use super::catalogue::Topics;
 use super::{Phase, Row, config, now};
 
 /// Bytes that are read at a time; a batch that is longer is read alone.
@@ -34,6 +35,7 @@ impl Shard {
         let began = rt::time::now();
         match self.read_coordinator(&row).await {
             Ok(mut coordinator) => {
+                coordinator.on_topics(Box::new(Topics(self.image())));
                 let effects = coordinator.on_loaded(now());
                 let (groups, offsets) = (coordinator.group_count(), coordinator.offsets().count());
                 if matches!(*row.phase.borrow(), Phase::Over) {

@@ -16,15 +16,18 @@ use crate::base::ids::{TopicId, TopicIdPartition};
 use crate::base::offset::Offset;
 use crate::base::time::Monotonic;
 use crate::config::GroupConfig;
-use crate::coordinator::group::{Config, Coordinator, Now, OFFSETS_TOPIC, Ticket};
+use crate::coordinator::group::consumer::assign::Assignor;
+use crate::coordinator::group::{Config, Coordinator, Now, OFFSETS_TOPIC, Ticket, consumer};
 use crate::metadata::MetadataImage;
 use crate::rt;
 use crate::shard::{Origin, Shard};
 
+mod catalogue;
 mod expiry;
 mod load;
 mod serve;
 pub(super) mod topic;
+mod work;
 
 /// The coordinators of one core.
 #[derive(Default)]
@@ -57,6 +60,8 @@ struct Row {
     appended: Cell<Offset>,
     /// When its timer is due.
     armed: Cell<Option<Monotonic>>,
+    /// A task does its work.
+    is_working: Cell<bool>,
 }
 
 impl Row {
@@ -93,6 +98,7 @@ impl Shard {
                     next_ticket: Cell::new(0),
                     appended: Cell::new(Offset::ZERO),
                     armed: Cell::new(None),
+                    is_working: Cell::new(false),
                 });
                 rt::task::spawn_background(Rc::clone(self).load_coordinator(Rc::clone(&row)));
                 row
@@ -130,5 +136,17 @@ fn config(config: &GroupConfig) -> Config {
         members_max: config.members_max,
         metadata_units_max: config.offset_metadata_max,
         offsets_retention: config.offsets_retention,
+        consumer: consumer::Config {
+            assignors: config
+                .consumer
+                .assignors
+                .iter()
+                .filter_map(|name| Assignor::by_name(name))
+                .collect(),
+            members_max: config.consumer.members_max,
+            session_timeout: config.consumer.session_timeout,
+            assignment_interval: config.consumer.assignment_interval,
+            ..consumer::Config::default()
+        },
     }
 }

@@ -46,6 +46,7 @@ impl Shard {
     pub(super) fn settle(self: &Rc<Self>, row: &Rc<Row>, effects: Effects) {
         let effects = self.keep(row, effects);
         self.arm(row);
+        self.set_to_work(row);
         if effects.answers.is_empty() {
             return;
         }

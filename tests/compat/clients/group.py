@@ -1,4 +1,4 @@
-"""One member of a consumer group: `group.py CLIENT BOOTSTRAP GROUP TOPIC STRATEGY`.
+"""One member of a consumer group: `group.py CLIENT BOOTSTRAP GROUP TOPIC STRATEGY`. The strategy `consumer` is the protocol of KIP-848.
 
 Reads from stdin, line by line: `count N` polls until N records in all were seen, or nothing came for 20 s, and prints how many; `commit`
 commits; `leave` closes and ends. Prints a line for each.
@@ -13,9 +13,11 @@ SILENCE = 20.0
 class Confluent:
     def __init__(self, bootstrap, group, topic, strategy):
         from confluent_kafka import Consumer
+        protocol = {"group.protocol": "consumer"} if strategy == "consumer" else {"partition.assignment.strategy": strategy, "session.timeout.ms": 6000}
         self.consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest",
-                                  "enable.auto.commit": False, "partition.assignment.strategy": strategy, "session.timeout.ms": 6000})
-        self.consumer.subscribe([topic])
+                                  "enable.auto.commit": False, **protocol})
+        # By its name, or by a regular expression, which the broker resolves.
+        self.consumer.subscribe([f"^{topic}$" if strategy == "consumer" else topic])
         self.position = {}
 
     def poll(self):

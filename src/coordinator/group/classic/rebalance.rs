@@ -133,6 +133,8 @@ impl Group {
             TimerKey::Session { member, .. } => self.end_session(member, turn),
             TimerKey::Join { .. } => self.end_joins(turn),
             TimerKey::Sync { .. } => self.end_syncs(turn),
+            // Of a member that was of the other protocol.
+            TimerKey::Rebalance { .. } => {}
         }
     }
 

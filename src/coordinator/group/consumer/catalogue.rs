@@ -5,12 +5,33 @@ use crate::base::ids::TopicId;
 use super::assign::Topic;
 
 /// The topics of the cluster, as the coordinator sees them now.
-pub trait Catalogue {
+pub trait Catalogue: std::fmt::Debug {
     /// A topic by name.
     fn topic(&self, name: &str) -> Option<Topic>;
 
-    /// The names of all topics that groups may read, in any order.
+    /// The names of all topics that groups may read, in an order that stays the same.
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_>;
+
+    /// How many names there are, about.
+    fn count(&self) -> usize;
+}
+
+/// No topics.
+#[derive(Debug)]
+pub struct NoTopics;
+
+impl Catalogue for NoTopics {
+    fn topic(&self, _: &str) -> Option<Topic> {
+        None
+    }
+
+    fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        Box::new(std::iter::empty())
+    }
+
+    fn count(&self) -> usize {
+        0
+    }
 }
 
 /// A number that changes with what is known of some topics: those that a group is subscribed to.

@@ -1,5 +1,7 @@
 //! What consumer groups have to know of the broker's settings.
 
+use std::time::Duration;
+
 use super::assign::Assignor;
 
 /// The settings.
@@ -9,8 +11,14 @@ pub struct Config {
     pub assignors: Vec<Assignor>,
     /// `group.consumer.max.size`
     pub members_max: usize,
+    /// `group.consumer.session.timeout.ms`
+    pub session_timeout: Duration,
+    /// `group.consumer.assignment.interval.ms`: from one assignment of a group to the next.
+    pub assignment_interval: Duration,
     /// Members and partitions of a group that is assigned within a heartbeat; larger ones are in steps.
     pub assigned_at_once_max: usize,
+    /// Topics of a cluster in which a regular expression is resolved within a heartbeat; in more, it is in steps.
+    pub resolved_at_once_max: usize,
 }
 
 impl Default for Config {
@@ -18,7 +26,10 @@ impl Default for Config {
         Self {
             assignors: Assignor::ALL.to_vec(),
             members_max: usize::MAX,
+            session_timeout: Duration::from_secs(45),
+            assignment_interval: Duration::from_secs(1),
             assigned_at_once_max: 1000,
+            resolved_at_once_max: 1000,
         }
     }
 }

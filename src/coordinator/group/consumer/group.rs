@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::base::time::TimestampMs;
+
 use super::assign::Topic;
 use super::member::{current_of_value, target_of_value};
 use super::record::What;
 use super::{Assignment, Catalogue, Current, Member, Owned};
+
+/// The epoch of a group that nobody has joined yet (Kafka: `ModernGroup`).
+const EPOCH_FIRST: i32 = 1;
 
 /// One group. Nothing changes it but [`replay`](Self::replay).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +23,8 @@ pub struct Group {
     pub(super) fingerprint: i64,
     /// The epoch of the targets.
     pub(super) target_epoch: i32,
+    /// When the targets were computed; 0 when that is not known.
+    pub(super) assigned_at: TimestampMs,
     pub(super) members: BTreeMap<Arc<str>, Member>,
     /// Member ids by instance id.
     pub(super) instances: BTreeMap<Arc<str>, Arc<str>>,
@@ -26,6 +33,10 @@ pub struct Group {
     pub(super) owned: Owned,
     /// Names that each regular expression stands for.
     pub(super) resolved: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
+    /// How many members are subscribed to each name.
+    pub(super) subscribers: BTreeMap<Arc<str>, usize>,
+    /// How many members are subscribed to each regular expression.
+    pub(super) regexes: BTreeMap<Arc<str>, usize>,
 }
 
 /// Where a group stands, as clients are told.
@@ -58,14 +69,17 @@ impl Group {
     pub fn new(id: Arc<str>) -> Self {
         Self {
             id,
-            epoch: 0,
+            epoch: EPOCH_FIRST,
             fingerprint: 0,
             target_epoch: 0,
+            assigned_at: TimestampMs(0),
             members: BTreeMap::new(),
             instances: BTreeMap::new(),
             targets: BTreeMap::new(),
             owned: Owned::default(),
             resolved: BTreeMap::new(),
+            subscribers: BTreeMap::new(),
+            regexes: BTreeMap::new(),
         }
     }
 
@@ -79,9 +93,21 @@ impl Group {
         self.epoch
     }
 
+    /// The epoch of the targets.
+    #[must_use]
+    pub fn target_epoch(&self) -> i32 {
+        self.target_epoch
+    }
+
     /// The members, by id.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Member)> {
         self.members.iter()
+    }
+
+    /// A member, by its id.
+    #[must_use]
+    pub fn member(&self, id: &str) -> Option<&Member> {
+        self.members.get(id)
     }
 
     /// What a member is to have.
@@ -117,6 +143,7 @@ impl Group {
             }
             What::TargetEpoch(value) => {
                 self.target_epoch = value.as_ref().map_or(-1, |value| value.assignment_epoch);
+                self.assigned_at = TimestampMs(value.as_ref().map_or(0, |value| value.assignment_timestamp));
             }
             What::Target(member, Some(value)) => {
                 self.targets.insert(Arc::clone(member), target_of_value(value));
@@ -127,7 +154,11 @@ impl Group {
             What::Member(id, Some(value)) => {
                 let member = self.members.entry(Arc::clone(id)).or_default();
                 let before = member.instance_id.take();
+                uncount(&mut self.subscribers, &member.subscribed_names);
+                uncount(&mut self.regexes, &member.subscribed_regex);
                 member.subscribe(value);
+                count(&mut self.subscribers, &member.subscribed_names);
+                count(&mut self.regexes, &member.subscribed_regex);
                 let instance = member.instance_id.clone();
                 if before != instance {
                     self.forget_instance(before.as_ref(), id);
@@ -138,6 +169,8 @@ impl Group {
             }
             What::Member(id, None) => {
                 if let Some(member) = self.members.remove(id) {
+                    uncount(&mut self.subscribers, &member.subscribed_names);
+                    uncount(&mut self.regexes, &member.subscribed_regex);
                     self.release(&member.current);
                     self.forget_instance(member.instance_id.as_ref(), id);
                 }
@@ -198,8 +231,52 @@ impl Group {
             .as_ref()
             .and_then(|regex| self.resolved.get(regex));
         let names = member.subscribed_names.iter().chain(resolved.into_iter().flatten());
-        names
-            .filter_map(|name| Some((&**name, catalogue.topic(name)?)))
-            .collect()
+        existing(names, catalogue)
+    }
+
+    /// The topics that members want to read and that exist, without the members that are `gone`.
+    pub(super) fn topics_without<'a>(
+        &'a self,
+        gone: &[&Member],
+        catalogue: &dyn Catalogue,
+    ) -> BTreeMap<&'a str, Topic> {
+        let names = self.subscribers.iter().filter(|(name, count)| {
+            let of_gone = gone.iter().filter(|member| member.subscribed_names.contains(*name));
+            of_gone.count() < **count
+        });
+        let resolved = self.resolved.iter().filter(|(regex, _)| self.uses(regex, gone));
+        let names = names.map(|(name, _)| name);
+        existing(names.chain(resolved.flat_map(|(_, names)| names)), catalogue)
+    }
+
+    /// Whether a member is subscribed to a regular expression, beside those that are `gone`.
+    pub(super) fn uses(&self, regex: &Arc<str>, gone: &[&Member]) -> bool {
+        let of_gone = gone
+            .iter()
+            .filter(|member| member.subscribed_regex.as_ref() == Some(regex));
+        of_gone.count() < self.regexes.get(regex).copied().unwrap_or(0)
+    }
+}
+
+fn existing<'a>(names: impl Iterator<Item = &'a Arc<str>>, catalogue: &dyn Catalogue) -> BTreeMap<&'a str, Topic> {
+    names
+        .filter_map(|name| Some((&**name, catalogue.topic(name)?)))
+        .collect()
+}
+
+fn count<'a>(counts: &mut BTreeMap<Arc<str>, usize>, names: impl IntoIterator<Item = &'a Arc<str>>) {
+    for name in names {
+        *counts.entry(Arc::clone(name)).or_default() += 1;
+    }
+}
+
+fn uncount<'a>(counts: &mut BTreeMap<Arc<str>, usize>, names: impl IntoIterator<Item = &'a Arc<str>>) {
+    for name in names {
+        if let Some(count) = counts.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(name);
+            }
+        }
     }
 }

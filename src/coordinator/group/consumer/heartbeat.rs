@@ -5,9 +5,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::base::time::TimestampMs;
+use crate::coordinator::group::GroupError;
+
 use super::member::{EPOCH_AWAY, current_to_value};
 use super::record::{ConsumerRecord, What};
-use super::{Assignment, Catalogue, Config, Group, Member, Owned, Reconcile};
+use super::{Assignment, Catalogue, Config, Group, Member, MemberState, Owned};
 
 /// The epoch with which a member joins.
 const EPOCH_JOIN: i32 = 0;
@@ -51,8 +54,14 @@ pub enum Refused {
     Invalid(&'static str),
     #[error("ServerAssignor {0} is not supported. Supported assignors: {1}.")]
     UnsupportedAssignor(Arc<str>, String),
+    #[error("{0}")]
+    Coordinator(GroupError),
     #[error("Consumer group {0} not found.")]
     GroupNotFound(Arc<str>),
+    #[error("Group {0} not found.")]
+    LeftGroupNotFound(Arc<str>),
+    #[error("Group {0} is not a consumer group.")]
+    OtherProtocol(Arc<str>),
     #[error("The consumer group has reached its maximum capacity of {0} members.")]
     Full(usize),
     #[error("Member {0} is not a member of group {1}.")]
@@ -60,7 +69,7 @@ pub enum Refused {
     #[error("Instance id {0} is unknown.")]
     UnknownInstance(Arc<str>),
     #[error(
-        "Static member {member} with instance id {instance} cannot join the group because the instance id is owned by member {owner}."
+        "Static member {member} with instance id {instance} cannot join the group because the instance id is owned by {owner} member."
     )]
     UnreleasedInstance {
         member: Arc<str>,
@@ -97,6 +106,18 @@ pub struct Outcome {
     pub replaced: Option<Arc<str>>,
     /// The targets are older than the group, and too many to be computed at once.
     pub is_unassigned: bool,
+    /// Topics are too many for the member's regular expression to be resolved at once.
+    pub is_unresolved: bool,
+}
+
+/// What a heartbeat rests on, beside the group.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    pub catalogue: &'a dyn Catalogue,
+    /// Whether topics may have changed since the last heartbeat of the group.
+    pub has_news: bool,
+    pub config: &'a Config,
+    pub now: TimestampMs,
 }
 
 impl Heartbeat {
@@ -144,8 +165,31 @@ impl Heartbeat {
         }
     }
 
-    fn is_joining(&self) -> bool {
+    /// Whether the member comes, or comes again.
+    #[must_use]
+    pub fn is_joining(&self) -> bool {
         self.member_epoch == EPOCH_JOIN
+    }
+
+    /// Whether the member goes, for ever or for a while.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.member_epoch, EPOCH_LEAVE | EPOCH_AWAY)
+    }
+
+    /// Whether it says anything of the member that is not known.
+    fn changes(&self, member: &Member) -> bool {
+        let differs = |said: &Option<Arc<str>>, known: &Option<Arc<str>>| said.is_some() && said != known;
+        let regex = self.subscribed_regex.as_ref();
+        let names = self.subscribed_names.as_ref();
+        self.client_id != member.client_id
+            || self.client_host != member.client_host
+            || differs(&self.instance_id, &member.instance_id)
+            || differs(&self.rack_id, &member.rack_id)
+            || differs(&self.assignor, &member.assignor)
+            || (self.rebalance_timeout_ms != -1 && self.rebalance_timeout_ms != member.rebalance_timeout_ms)
+            || names.is_some_and(|names| *names != member.subscribed_names)
+            || regex.is_some_and(|regex| **regex != *member.subscribed_regex.as_deref().unwrap_or_default())
     }
 
     /// Whether it says all that a member can say: then it is told all.
@@ -188,12 +232,32 @@ struct Found {
 }
 
 impl Group {
+    /// The answer to a heartbeat that changes nothing, as most do: it costs next to nothing, whatever the size of the group.
+    #[must_use]
+    pub fn idle(&self, beat: &Heartbeat, around: &Surroundings<'_>) -> Option<Beaten> {
+        let member = self.members.get(&beat.member_id)?;
+        let current = &member.current;
+        let is_at_rest = current.state == MemberState::Stable
+            && current.epoch == self.target_epoch
+            && self.target_epoch == self.epoch
+            && beat.member_epoch == self.epoch;
+        if !is_at_rest || beat.is_joining() || around.has_news || beat.changes(member) {
+            return None;
+        }
+        Some(Beaten {
+            member_id: Arc::clone(&beat.member_id),
+            member_epoch: current.epoch,
+            assigned: beat.is_full().then(|| current.assigned.clone()),
+        })
+    }
+
     /// Takes a heartbeat that was [checked](Heartbeat::check). Nothing changes before the records are replayed, in their order.
     ///
     /// # Errors
     /// Why the member is refused.
-    pub fn heartbeat(&self, beat: &Heartbeat, catalogue: &dyn Catalogue, config: &Config) -> Result<Outcome, Refused> {
-        if matches!(beat.member_epoch, EPOCH_LEAVE | EPOCH_AWAY) {
+    pub fn heartbeat(&self, beat: &Heartbeat, around: &Surroundings<'_>) -> Result<Outcome, Refused> {
+        let Surroundings { catalogue, config, .. } = *around;
+        if beat.is_leaving() {
             return self.leave(beat, catalogue);
         }
         if beat.is_joining() && self.members.len() >= config.members_max && !self.members.contains_key(&beat.member_id)
@@ -203,7 +267,7 @@ impl Group {
         let Found { member, replaces } = self.find(beat)?;
         let is_new = !self.members.contains_key(&beat.member_id);
         let changed = beat.changed(&member);
-        let mut turn = super::target::Turn::new(self, catalogue, &beat.member_id, changed, replaces.as_ref());
+        let mut turn = super::target::Turn::new(self, around, &beat.member_id, changed, replaces.as_ref());
         if let Some(replaced) = &replaces {
             turn.replace(replaced);
         } else if is_new || turn.member.subscription_value() != member.subscription_value() {
@@ -214,21 +278,18 @@ impl Group {
             turn.resolve_regex()?;
         }
         let is_other = is_other_regex || turn.member.subscribed_names != member.subscribed_names;
-        turn.bump(is_new && replaces.is_none() || is_other);
-        let is_unassigned = !turn.assign(config);
-        let topics = turn.subscribed_topics();
-        let next = turn.member.current.step(&Reconcile {
-            target_epoch: turn.target_epoch,
-            target: &turn.target,
-            owned: beat.owned.as_ref(),
-            is_subscribed: &|topic| topics.contains(&topic),
-            is_owned: &|topic, partition| self.owned.contains(topic, partition) && !turn.frees(topic, partition),
-        });
+        let is_changed = is_new && replaces.is_none() || is_other;
+        if is_changed || replaces.is_some() || around.has_news {
+            turn.bump(is_changed);
+        }
+        let is_unassigned = !turn.assign();
+        let next = turn.reconcile(beat);
         let is_told = beat.is_joining() || beat.is_full() || !next.assigned.has_the_same(&member.current.assigned);
         if next != turn.member.current {
             let value = current_to_value(&next);
             turn.keep(What::Current(Arc::clone(&beat.member_id), Some(value)));
         }
+        let is_unresolved = turn.is_unresolved;
         let (records, mut member) = turn.finish();
         member.current = next;
         Ok(Outcome {
@@ -241,6 +302,7 @@ impl Group {
             member: Some(member),
             replaced: replaces,
             is_unassigned,
+            is_unresolved,
         })
     }
 
@@ -331,6 +393,7 @@ impl Group {
             member,
             replaced: None,
             is_unassigned: false,
+            is_unresolved: false,
         })
     }
 

@@ -10,21 +10,28 @@
 pub mod assign;
 mod catalogue;
 mod config;
+mod describe;
+mod gather;
 mod group;
 mod heartbeat;
 mod member;
+mod offset;
 mod partitions;
 mod reconcile;
 mod record;
+mod regex;
 mod target;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{Catalogue, fingerprint};
+pub use catalogue::{Catalogue, NoTopics, fingerprint};
 pub use config::Config;
+pub use describe::{Described, DescribedMember};
+pub use gather::Gathering;
 pub use group::{Group, GroupState};
-pub use heartbeat::{Beaten, Heartbeat, Outcome, Refused};
+pub use heartbeat::{Beaten, Heartbeat, Outcome, Refused, Surroundings};
 pub use member::{EPOCH_AWAY, Member};
 pub use partitions::{Assignment, Owned, Partitions};
 pub use reconcile::{Current, MemberState, Reconcile};
 pub use record::{ConsumerRecord, What};
+pub use regex::Resolving;

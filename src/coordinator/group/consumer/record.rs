@@ -52,6 +52,22 @@ pub enum What {
     Regex(Arc<str>, Option<ConsumerGroupRegularExpressionValue>),
 }
 
+impl What {
+    /// Whether it only takes something away.
+    #[must_use]
+    pub fn is_tombstone(&self) -> bool {
+        match self {
+            Self::Group(value) => value.is_none(),
+            Self::Partitions => true,
+            Self::Member(_, value) => value.is_none(),
+            Self::TargetEpoch(value) => value.is_none(),
+            Self::Target(_, value) => value.is_none(),
+            Self::Current(_, value) => value.is_none(),
+            Self::Regex(_, value) => value.is_none(),
+        }
+    }
+}
+
 impl ConsumerRecord {
     /// Key and value as they stand in the log.
     ///

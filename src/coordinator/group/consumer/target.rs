@@ -4,26 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use duramen_wire::messages::consumer_group_metadata_value::ConsumerGroupMetadataValue;
-use duramen_wire::messages::consumer_group_regular_expression_value::ConsumerGroupRegularExpressionValue;
 use duramen_wire::messages::consumer_group_target_assignment_metadata_value::ConsumerGroupTargetAssignmentMetadataValue;
 
 use crate::base::ids::TopicId;
 use crate::base::time::TimestampMs;
 
-use super::assign::{Assigning, Assignor, Candidate, Input, Topic};
+use super::assign::Topic;
 use super::catalogue::fingerprint;
-use super::heartbeat::Refused;
+use super::gather::Gathering;
+use super::heartbeat::{Heartbeat, Refused, Surroundings};
 use super::member::{current_to_value, target_to_value};
 use super::record::{ConsumerRecord, What};
-use super::{Assignment, Catalogue, Config, Group, Member};
+use super::regex::{Resolving, resolved_to};
+use super::{Assignment, Catalogue, Config, Current, Group, Member, Reconcile};
 
 /// A group as it will be after the records of one heartbeat.
 pub(super) struct Turn<'a> {
     group: &'a Group,
-    catalogue: &'a dyn Catalogue,
+    around: Surroundings<'a>,
     id: &'a Arc<str>,
     replaced: Option<&'a Arc<str>>,
     pub member: Member,
+    /// The topics of the member's regular expression are not known yet.
+    pub is_unresolved: bool,
     resolved: Option<(Arc<str>, BTreeSet<Arc<str>>)>,
     epoch: i32,
     pub target_epoch: i32,
@@ -35,7 +38,7 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     pub(super) fn new(
         group: &'a Group,
-        catalogue: &'a dyn Catalogue,
+        around: &Surroundings<'a>,
         id: &'a Arc<str>,
         member: Member,
         replaced: Option<&'a Arc<str>>,
@@ -43,10 +46,11 @@ impl<'a> Turn<'a> {
         let target = group.targets.get(replaced.unwrap_or(id)).cloned().unwrap_or_default();
         Self {
             group,
-            catalogue,
+            around: *around,
             id,
             replaced,
             member,
+            is_unresolved: false,
             resolved: None,
             epoch: group.epoch,
             target_epoch: group.target_epoch,
@@ -79,7 +83,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether a partition that the books have as owned is the member's own, under the id that it had.
-    pub(super) fn frees(&self, topic: TopicId, partition: i32) -> bool {
+    fn frees(&self, topic: TopicId, partition: i32) -> bool {
         self.replaced.is_some() && self.member.current.assigned.contains(topic, partition)
     }
 
@@ -92,29 +96,32 @@ impl<'a> Turn<'a> {
         if self.group.resolved.contains_key(&regex) {
             return Ok(());
         }
-        let names = resolve(&regex, self.catalogue)?;
-        let value = ConsumerGroupRegularExpressionValue {
-            topics: names.iter().map(|name| name.to_string()).collect(),
-            version: 0,
-            timestamp: 0,
-        };
-        self.keep(What::Regex(Arc::clone(&regex), Some(value)));
+        let mut resolving = Resolving::begin(Arc::clone(&regex))?;
+        if self.around.catalogue.count() > self.around.config.resolved_at_once_max {
+            self.is_unresolved = true;
+            return Ok(());
+        }
+        resolving.advance(self.around.catalogue, usize::MAX);
+        let names = resolving.finish();
+        self.keep(resolved_to(&regex, &names, self.around.now));
         self.resolved = Some((regex, names));
         Ok(())
     }
 
     /// The regular expression that the member had, if nobody else has it.
     fn forget_regex(&mut self) {
-        let before = self.group.members.get(self.replaced.unwrap_or(self.id));
-        let Some(regex) = before.and_then(|before| before.subscribed_regex.as_ref()) else {
+        let Some(before) = self.before() else { return };
+        let Some(regex) = before.subscribed_regex.as_ref() else {
             return;
         };
-        let is_used = self
-            .members()
-            .any(|(_, member)| member.subscribed_regex.as_ref() == Some(regex));
-        if !is_used {
+        if !self.group.uses(regex, &[before]) && self.member.subscribed_regex.as_ref() != Some(regex) {
             self.keep(What::Regex(Arc::clone(regex), None));
         }
+    }
+
+    /// The member as it is in the books.
+    fn before(&self) -> Option<&'a Member> {
+        self.group.members.get(self.replaced.unwrap_or(self.id))
     }
 
     /// The members as they will be.
@@ -125,33 +132,44 @@ impl<'a> Turn<'a> {
     }
 
     fn topics_of<'b>(&'b self, member: &'b Member) -> BTreeMap<&'b str, Topic> {
-        let mut topics = self.group.topics_of(member, self.catalogue);
+        let mut topics = self.group.topics_of(member, self.around.catalogue);
         if let Some((regex, names)) = &self.resolved
             && member.subscribed_regex.as_ref() == Some(regex)
         {
             topics.extend(
                 names
                     .iter()
-                    .filter_map(|name| Some((&**name, self.catalogue.topic(name)?))),
+                    .filter_map(|name| Some((&**name, self.around.catalogue.topic(name)?))),
             );
         }
         topics
     }
 
-    /// The topics that the member is subscribed to.
-    pub(super) fn subscribed_topics(&self) -> BTreeSet<TopicId> {
-        self.topics_of(&self.member).values().map(|topic| topic.id).collect()
+    /// The next step of the member towards its target.
+    pub(super) fn reconcile(&self, beat: &Heartbeat) -> Current {
+        let topics = self.topics_of(&self.member);
+        let topics: BTreeSet<TopicId> = topics.values().map(|topic| topic.id).collect();
+        let is_owned = |topic, partition| self.group.owned.contains(topic, partition) && !self.frees(topic, partition);
+        self.member.current.step(&Reconcile {
+            target_epoch: self.target_epoch,
+            target: &self.target,
+            owned: beat.owned.as_ref(),
+            is_subscribed: &|topic| topics.contains(&topic),
+            is_owned: &is_owned,
+        })
+    }
+
+    /// The topics that the members will be subscribed to.
+    fn all_topics(&self) -> BTreeMap<&str, Topic> {
+        let before = self.before();
+        let mut topics = self.group.topics_without(before.as_slice(), self.around.catalogue);
+        topics.extend(self.topics_of(&self.member));
+        topics
     }
 
     /// Begins another epoch of the group, if subscriptions or topics have changed.
     pub(super) fn bump(&mut self, is_changed: bool) {
-        let fingerprint = {
-            let mut topics = BTreeMap::new();
-            for (_, member) in self.members() {
-                topics.extend(self.topics_of(member));
-            }
-            fingerprint(topics.into_iter())
-        };
+        let fingerprint = fingerprint(self.all_topics().into_iter());
         if !is_changed && fingerprint == self.group.fingerprint {
             return;
         }
@@ -162,21 +180,26 @@ impl<'a> Turn<'a> {
         })));
     }
 
-    /// Computes the targets of the group's epoch; false when they are too many to be computed at once.
-    pub(super) fn assign(&mut self, config: &Config) -> bool {
-        if self.target_epoch >= self.epoch {
+    /// Computes the targets of the group's epoch, if it is time; false when they are too many to be computed at once.
+    pub(super) fn assign(&mut self) -> bool {
+        let Surroundings { config, now, .. } = self.around;
+        if self.target_epoch >= self.epoch || !self.group.may_be_assigned(config, now) {
             return true;
         }
-        let input = self.input();
-        let partitions = input
-            .topics
-            .iter()
-            .map(|topic| usize::try_from(topic.partitions).unwrap_or(0));
-        let work = input.members.len() + partitions.sum::<usize>();
-        if work > config.assigned_at_once_max {
+        let partitions = self.all_topics().into_values().map(|topic| topic.partitions);
+        let partitions: usize = partitions.map(|count| usize::try_from(count).unwrap_or(0)).sum();
+        if partitions + self.group.members.len() > config.assigned_at_once_max {
             return false;
         }
-        let mut assigning = Assigning::begin(self.assignor(config), input);
+        let mut gathering = Gathering::new(self.epoch);
+        for (id, member) in self.members() {
+            let before = match *id == *self.id {
+                true => Some(&self.target),
+                false => self.group.targets.get(id),
+            };
+            gathering.add(id, member, &self.topics_of(member), before);
+        }
+        let (_, mut assigning) = gathering.finish(config);
         while !assigning.advance(usize::MAX) {}
         self.target_epoch = self.epoch;
         for (id, target) in assigning.finish() {
@@ -192,89 +215,17 @@ impl<'a> Turn<'a> {
                 self.keep(What::Target(id, Some(target_to_value(&target))));
             }
         }
-        self.keep(target_epoch(self.epoch));
+        self.keep(target_epoch(self.epoch, now));
         true
     }
-
-    fn input(&self) -> Input {
-        assignment_input(
-            self.members(),
-            |member| self.topics_of(member),
-            |id| {
-                if *id == *self.id {
-                    Some(&self.target)
-                } else {
-                    self.group.targets.get(id)
-                }
-            },
-        )
-    }
-
-    fn assignor(&self, config: &Config) -> Assignor {
-        preferred(self.members().map(|(_, member)| member), config)
-    }
 }
 
-/// The assignor that most members want; the first of the settings where they want none.
-fn preferred<'a>(members: impl Iterator<Item = &'a Member>, config: &Config) -> Assignor {
-    let mut votes: BTreeMap<Assignor, usize> = BTreeMap::new();
-    for name in members.filter_map(|member| member.assignor.as_ref()) {
-        if let Some(assignor) = Assignor::by_name(name) {
-            *votes.entry(assignor).or_default() += 1;
-        }
-    }
-    let most = votes.into_iter().max_by_key(|(_, votes)| *votes);
-    let first = config.assignors.first().copied().unwrap_or(Assignor::Uniform);
-    most.map_or(first, |(assignor, _)| assignor)
-}
-
-fn assignment_input<'a>(
-    members: impl Iterator<Item = (&'a Arc<str>, &'a Member)>,
-    topics_of: impl Fn(&'a Member) -> BTreeMap<&'a str, Topic>,
-    before: impl Fn(&Arc<str>) -> Option<&'a Assignment>,
-) -> Input {
-    let mut input = Input::default();
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
-    for (id, member) in members {
-        let mut subscribed: Vec<usize> = topics_of(member)
-            .into_iter()
-            .map(|(name, topic)| {
-                *places.entry(name).or_insert_with(|| {
-                    input.topics.push(topic);
-                    input.topics.len() - 1
-                })
-            })
-            .collect();
-        subscribed.sort_unstable();
-        input.members.push(Candidate {
-            id: Arc::clone(id),
-            instance_id: member.instance_id.clone(),
-            subscribed,
-            before: before(id).cloned().unwrap_or_default(),
-        });
-    }
-    input
-}
-
-fn target_epoch(epoch: i32) -> What {
+pub(super) fn target_epoch(epoch: i32, now: TimestampMs) -> What {
     What::TargetEpoch(Some(ConsumerGroupTargetAssignmentMetadataValue {
         assignment_epoch: epoch,
-        ..ConsumerGroupTargetAssignmentMetadataValue::default()
+        assignment_timestamp: now.0,
     }))
 }
-
-/// The topics whose whole names a regular expression matches. Kafka has RE2; this is of the same family: no expression takes longer than
-/// its length times that of the name.
-fn resolve(regex: &Arc<str>, catalogue: &dyn Catalogue) -> Result<BTreeSet<Arc<str>>, Refused> {
-    let whole = format!("^(?:{regex})$");
-    let compiled = regex::RegexBuilder::new(&whole).size_limit(REGEX_BYTES_MAX).build();
-    let compiled = compiled.map_err(|error| Refused::InvalidRegex(Arc::clone(regex), error.to_string()))?;
-    let names = catalogue.names().filter(|name| compiled.is_match(name));
-    Ok(names.map(Arc::from).collect())
-}
-
-/// Bytes of a compiled regular expression.
-const REGEX_BYTES_MAX: usize = 1 << 20;
 
 impl Group {
     pub(super) fn record(&self, what: What) -> ConsumerRecord {
@@ -298,21 +249,13 @@ impl Group {
     #[must_use]
     pub fn fence(&self, ids: &[&Arc<str>], catalogue: &dyn Catalogue) -> Vec<ConsumerRecord> {
         let mut records: Vec<ConsumerRecord> = ids.iter().flat_map(|id| self.removal(id)).collect();
-        let left = || {
-            self.members
-                .iter()
-                .filter(|(id, _)| !ids.contains(id))
-                .map(|(_, member)| member)
-        };
+        let gone: Vec<&Member> = ids.iter().filter_map(|id| self.members.get(*id)).collect();
         for regex in self.resolved.keys() {
-            if !left().any(|member| member.subscribed_regex.as_ref() == Some(regex)) {
+            if !self.uses(regex, &gone) {
                 records.push(self.record(What::Regex(Arc::clone(regex), None)));
             }
         }
-        let mut topics = BTreeMap::new();
-        for member in left() {
-            topics.extend(self.topics_of(member, catalogue));
-        }
+        let topics = self.topics_without(&gone, catalogue);
         records.push(self.record(What::Group(Some(ConsumerGroupMetadataValue {
             epoch: self.epoch.saturating_add(1),
             metadata_hash: fingerprint(topics.into_iter()),
@@ -320,53 +263,42 @@ impl Group {
         records
     }
 
-    /// What the assignor of the group has to know, to go on in steps; with the epoch that it is for.
+    /// Whether it is time for other targets: not too soon after the last. Kafka: `canComputeNextTargetAssignment`.
     #[must_use]
-    pub fn assignment(&self, catalogue: &dyn Catalogue, config: &Config) -> (i32, Assigning) {
-        let input = assignment_input(
-            self.members.iter(),
-            |member| self.topics_of(member, catalogue),
-            |id| self.targets.get(id),
-        );
-        (
-            self.epoch,
-            Assigning::begin(preferred(self.members.values(), config), input),
-        )
+    pub fn may_be_assigned(&self, config: &Config, now: TimestampMs) -> bool {
+        let interval = i64::try_from(config.assignment_interval.as_millis()).unwrap_or(i64::MAX);
+        self.assigned_at.0 == 0 || now.0 >= self.assigned_at.0.saturating_add(interval)
     }
 
-    /// The records of targets that were computed for `epoch`; members that have gone meanwhile are left out.
+    /// Whether the targets are older than the group.
     #[must_use]
-    pub fn adopt(&self, epoch: i32, targets: Vec<(Arc<str>, Assignment)>) -> Vec<ConsumerRecord> {
-        if epoch <= self.target_epoch {
-            return Vec::new();
-        }
-        let mut records = Vec::new();
-        for (id, target) in targets {
-            if self.members.contains_key(&id) && self.targets.get(&id) != Some(&target) {
-                records.push(self.record(What::Target(id, Some(target_to_value(&target)))));
-            }
-        }
-        records.push(self.record(target_epoch(epoch)));
-        records
+    pub fn is_unassigned(&self) -> bool {
+        self.epoch > self.target_epoch
     }
 
-    /// The records by which regular expressions get the topics that have come and gone.
+    /// The records by which a group ends. Kafka: `ConsumerGroup.createGroupTombstoneRecords`.
+    pub fn tombstones(&self) -> impl Iterator<Item = ConsumerRecord> {
+        let currents = self.members.keys().map(|id| What::Current(Arc::clone(id), None));
+        let targets = self.targets.keys().map(|id| What::Target(Arc::clone(id), None));
+        let members = self.members.keys().map(|id| What::Member(Arc::clone(id), None));
+        let regexes = self.resolved.keys().map(|regex| What::Regex(Arc::clone(regex), None));
+        let of_members = currents.chain(targets).chain([What::TargetEpoch(None)]).chain(members);
+        let whats = of_members.chain(regexes).chain([What::Partitions, What::Group(None)]);
+        whats.map(|what| self.record(what))
+    }
+
+    /// Records of targets that were computed in steps; members that have gone meanwhile are left out.
     #[must_use]
-    pub fn refresh(&self, catalogue: &dyn Catalogue, now: TimestampMs) -> Vec<ConsumerRecord> {
-        let mut records = Vec::new();
-        for (regex, known) in &self.resolved {
-            match resolve(regex, catalogue) {
-                Ok(names) if names != *known => {
-                    let value = ConsumerGroupRegularExpressionValue {
-                        topics: names.iter().map(|name| name.to_string()).collect(),
-                        version: 0,
-                        timestamp: now.0,
-                    };
-                    records.push(self.record(What::Regex(Arc::clone(regex), Some(value))));
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-        records
+    pub fn adopt(&self, targets: impl Iterator<Item = (Arc<str>, Assignment)>) -> Vec<ConsumerRecord> {
+        let others =
+            targets.filter(|(id, target)| self.members.contains_key(id) && self.targets.get(id) != Some(target));
+        let records = others.map(|(id, target)| self.record(What::Target(id, Some(target_to_value(&target)))));
+        records.collect()
+    }
+
+    /// The record after the last target of `epoch`; `None` when there are newer ones.
+    #[must_use]
+    pub fn adopted(&self, epoch: i32, now: TimestampMs) -> Option<ConsumerRecord> {
+        (epoch > self.target_epoch).then(|| self.record(target_epoch(epoch, now)))
     }
 }

@@ -98,7 +98,7 @@ fn offsets_of_transactions_count_by_their_markers() {
 fn records_that_are_not_understood_are_passed_over() {
     let mut builder = BatchBuilder::new();
     for (key, value) in [
-        (Some(&b"\0\x03\0\x01g"[..]), Some(&b"\0\0"[..])),
+        (Some(&b"\0\x09\0\x01g"[..]), Some(&b"\0\0"[..])),
         (Some(&b"\0\x01\0\x09g"[..]), Some(&b"\0\0"[..])),
         (Some(&b"\0"[..]), None),
         (None, Some(&b"x"[..])),

@@ -11,6 +11,7 @@ use crate::base::ids::{LeaderEpoch, TopicId};
 use crate::base::offset::Offset;
 
 mod bad_input;
+mod consumers;
 mod expiry;
 mod generation;
 mod load;
@@ -252,6 +253,7 @@ fn commit(member: &str, generation: i32, offset: i64) -> CommitOffsets {
         instance_id: None,
         generation,
         retention_ms: None,
+        knows_epochs: true,
         unknown_group: GroupError::GroupNotFound,
         offsets: vec![OffsetToCommit {
             tag: 0,

@@ -4,6 +4,8 @@ use super::*;
 
 fn fetch(world: &mut World, wanted: Option<Vec<Wanted>>) -> Vec<(String, i32, i64)> {
     let ticket = world.ask(Request::FetchOffsets(FetchOffsets {
+        member_id: None,
+        member_epoch: -1,
         group: "g".into(),
         wanted,
     }));
@@ -179,5 +181,8 @@ fn groups_are_deleted_when_nobody_is_in_them() {
         (0, 0)
     );
     let ticket = world.ask(Request::Describe(vec!["g".into()]));
-    assert_eq!(world.answer(ticket), &Answer::Describe(Ok(vec![None])));
+    assert_eq!(
+        world.answer(ticket),
+        &Answer::Describe(Ok(vec![Err(DescribeRefused::NotFound)]))
+    );
 }

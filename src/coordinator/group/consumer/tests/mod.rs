@@ -11,7 +11,7 @@ use super::*;
 use crate::base::ids::TopicId;
 use crate::base::time::TimestampMs;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Topics(BTreeMap<&'static str, Topic>);
 
 impl Topics {
@@ -33,6 +33,10 @@ impl Catalogue for Topics {
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         Box::new(self.0.keys().copied())
     }
+
+    fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A group, and the same one as it would be after a restart.
@@ -41,6 +45,7 @@ struct Books {
     loaded: Group,
     topics: Topics,
     config: Config,
+    now: TimestampMs,
 }
 
 impl Books {
@@ -50,6 +55,17 @@ impl Books {
             loaded: Group::new("g".into()),
             topics: Topics::of(topics),
             config: Config::default(),
+            now: TimestampMs(1_000_000),
+        }
+    }
+
+    /// Each heartbeat comes a while after the last, and topics may have changed since.
+    fn around(&self) -> Surroundings<'_> {
+        Surroundings {
+            catalogue: &self.topics,
+            has_news: true,
+            config: &self.config,
+            now: self.now,
         }
     }
 
@@ -69,7 +85,16 @@ impl Books {
 
     fn beat(&mut self, beat: &Heartbeat) -> Result<Beaten, Refused> {
         beat.check(&self.config)?;
-        let outcome = self.live.heartbeat(beat, &self.topics, &self.config)?;
+        self.now.0 += 1000;
+        let quiet = Surroundings {
+            has_news: false,
+            ..self.around()
+        };
+        let idle = self.live.idle(beat, &quiet);
+        let outcome = self.live.heartbeat(beat, &self.around())?;
+        if let Some(idle) = idle.filter(|_| outcome.records.is_empty()) {
+            assert_eq!(idle, outcome.beaten, "the short way says the same");
+        }
         self.keep(&outcome.records);
         let member = self
             .live
@@ -78,6 +103,15 @@ impl Books {
             .map(|(_, member)| member);
         assert_eq!(member, outcome.member.as_ref(), "the records say what the outcome says");
         Ok(outcome.beaten)
+    }
+}
+
+impl Books {
+    /// Looks for the topics of a regular expression, one at a time.
+    fn find(&self, regex: &str) -> Option<ConsumerRecord> {
+        let mut resolving = Resolving::begin(regex.into()).unwrap();
+        while !resolving.advance(&self.topics, 1) {}
+        self.live.resolved(resolving, self.now)
     }
 }
 
@@ -128,34 +162,34 @@ fn two_members_share_a_topic() {
     let mut books = Books::new(&[("t", 4)]);
     assert_eq!(books.live.state(), GroupState::Empty);
     let first = books.beat(&joining("a", &["t"])).unwrap();
-    assert_eq!((first.member_epoch, partitions(&first)), (1, Some(vec![0, 1, 2, 3])));
-    let again = books.beat(&going_on("a", 1)).unwrap();
-    assert_eq!((again.member_epoch, partitions(&again)), (1, None), "nothing new");
+    assert_eq!((first.member_epoch, partitions(&first)), (2, Some(vec![0, 1, 2, 3])));
+    let again = books.beat(&going_on("a", 2)).unwrap();
+    assert_eq!((again.member_epoch, partitions(&again)), (2, None), "nothing new");
 
     // Another comes: it has to wait for what the first gives up.
     let second = books.beat(&joining("b", &["t"])).unwrap();
-    assert_eq!((second.member_epoch, partitions(&second)), (2, Some(vec![])));
+    assert_eq!((second.member_epoch, partitions(&second)), (3, Some(vec![])));
     assert_eq!(books.live.state(), GroupState::Reconciling);
-    let first = books.beat(&owning("a", 1, &[0, 1, 2, 3])).unwrap();
+    let first = books.beat(&owning("a", 2, &[0, 1, 2, 3])).unwrap();
     assert_eq!(
         (first.member_epoch, partitions(&first)),
-        (1, Some(vec![0, 1])),
+        (2, Some(vec![0, 1])),
         "it stays in its epoch"
     );
-    let second = books.beat(&owning("b", 2, &[])).unwrap();
+    let second = books.beat(&owning("b", 3, &[])).unwrap();
     assert_eq!(partitions(&second), None, "not given up yet");
-    let first = books.beat(&owning("a", 1, &[0, 1])).unwrap();
-    assert_eq!((first.member_epoch, partitions(&first)), (2, None));
-    let second = books.beat(&owning("b", 2, &[])).unwrap();
-    assert_eq!((second.member_epoch, partitions(&second)), (2, Some(vec![2, 3])));
+    let first = books.beat(&owning("a", 2, &[0, 1])).unwrap();
+    assert_eq!((first.member_epoch, partitions(&first)), (3, None));
+    let second = books.beat(&owning("b", 3, &[])).unwrap();
+    assert_eq!((second.member_epoch, partitions(&second)), (3, Some(vec![2, 3])));
     assert_eq!(books.live.state(), GroupState::Stable);
 
     // One goes: the other gets all.
     let left = books.beat(&going_on("a", -1)).unwrap();
     assert_eq!((left.member_epoch, partitions(&left)), (-1, None));
     assert_eq!(books.live.state(), GroupState::Assigning);
-    let second = books.beat(&owning("b", 2, &[2, 3])).unwrap();
-    assert_eq!((second.member_epoch, partitions(&second)), (3, Some(vec![0, 1, 2, 3])));
+    let second = books.beat(&owning("b", 3, &[2, 3])).unwrap();
+    assert_eq!((second.member_epoch, partitions(&second)), (4, Some(vec![0, 1, 2, 3])));
     assert_eq!(books.beat(&going_on("b", -1)).unwrap().member_epoch, -1);
     assert_eq!(books.live.state(), GroupState::Empty);
 }
@@ -165,17 +199,17 @@ fn topics_that_change() {
     let mut books = Books::new(&[("t", 1), ("u", 1)]);
     books.beat(&joining("a", &["t", "no-such-topic"])).unwrap();
     books.topics.0.get_mut("t").unwrap().partitions = 3;
-    let beaten = books.beat(&owning("a", 1, &[0])).unwrap();
+    let beaten = books.beat(&owning("a", 2, &[0])).unwrap();
     assert_eq!(
         (beaten.member_epoch, partitions(&beaten)),
-        (2, Some(vec![0, 1, 2])),
+        (3, Some(vec![0, 1, 2])),
         "more partitions"
     );
     books.topics.0.remove("t");
-    let beaten = books.beat(&owning("a", 2, &[0, 1, 2])).unwrap();
+    let beaten = books.beat(&owning("a", 3, &[0, 1, 2])).unwrap();
     assert_eq!(partitions(&beaten), Some(vec![]), "they are to be given up");
-    let beaten = books.beat(&owning("a", 2, &[])).unwrap();
-    assert_eq!(beaten.member_epoch, 3);
+    let beaten = books.beat(&owning("a", 3, &[])).unwrap();
+    assert_eq!(beaten.member_epoch, 4);
 }
 
 #[test]
@@ -184,16 +218,16 @@ fn a_subscription_that_changes() {
     books.beat(&joining("a", &["t"])).unwrap();
     let other = Heartbeat {
         subscribed_names: Some(names(&["u"])),
-        ..owning("a", 1, &[0, 1])
+        ..owning("a", 2, &[0, 1])
     };
     let beaten = books.beat(&other).unwrap();
     assert_eq!(
         (beaten.member_epoch, partitions(&beaten)),
-        (1, Some(vec![])),
+        (2, Some(vec![])),
         "the old ones first"
     );
-    let beaten = books.beat(&owning("a", 1, &[])).unwrap();
-    assert_eq!((beaten.member_epoch, partitions(&beaten)), (2, Some(vec![0, 1])));
+    let beaten = books.beat(&owning("a", 2, &[])).unwrap();
+    assert_eq!((beaten.member_epoch, partitions(&beaten)), (3, Some(vec![0, 1])));
     let topics: Vec<TopicId> = beaten.assigned.unwrap().topics().map(|(topic, _)| topic).collect();
     assert_eq!(topics, [TopicId([2; 16])]);
 }
@@ -217,10 +251,11 @@ fn patterns() {
             partitions: 1,
         },
     );
-    let records = books.live.refresh(&books.topics, TimestampMs(7));
-    books.keep(&records);
-    assert_eq!(books.live.refresh(&books.topics, TimestampMs(8)), []);
-    let beaten = books.beat(&going_on("a", 1)).unwrap();
+    let found = books.find("orders-.*");
+    books.keep(found.as_slice());
+    assert_eq!(books.find("orders-.*"), None);
+    assert_eq!(books.find("nobody's"), None);
+    let beaten = books.beat(&going_on("a", 2)).unwrap();
     assert_eq!(beaten.assigned.as_ref().map(Partitions::len), Some(3));
     // The whole name has to match.
     let beaten = books.beat(&by_pattern("b", "payment")).unwrap();
@@ -252,48 +287,48 @@ fn static_members() {
     // It comes back as another member, in its place.
     let back = books.beat(&instance(joining("b", &["t"]), "i")).unwrap();
     assert_eq!(books.live.members().len(), 2);
-    assert_eq!((back.member_epoch, partitions(&back)), (2, Some(vec![0])));
-    let fenced = books.beat(&instance(going_on("a", 1), "i")).unwrap_err();
+    assert_eq!((back.member_epoch, partitions(&back)), (3, Some(vec![0])));
+    let fenced = books.beat(&instance(going_on("a", 2), "i")).unwrap_err();
     assert!(matches!(fenced, Refused::FencedInstance { .. }), "{fenced}");
-    let unknown = books.beat(&instance(going_on("a", 1), "j")).unwrap_err();
+    let unknown = books.beat(&instance(going_on("a", 2), "j")).unwrap_err();
     assert!(matches!(unknown, Refused::UnknownInstance(_)), "{unknown}");
     books.beat(&instance(going_on("b", -1), "i")).unwrap();
-    let other = books.beat(&owning("c", 2, &[])).unwrap();
-    assert_eq!((other.member_epoch, partitions(&other)), (3, Some(vec![0, 1])));
+    let other = books.beat(&owning("c", 3, &[])).unwrap();
+    assert_eq!((other.member_epoch, partitions(&other)), (4, Some(vec![0, 1])));
 }
 
 #[test]
 fn epochs_that_do_not_fit() {
     let mut books = Books::new(&[("t", 2)]);
     books.beat(&joining("a", &["t"])).unwrap();
-    let greater = books.beat(&going_on("a", 2)).unwrap_err();
+    let greater = books.beat(&going_on("a", 3)).unwrap_err();
     assert!(
         matches!(
             greater,
             Refused::FencedEpoch {
                 compared: "greater",
-                said: 2,
-                known: 1
+                said: 3,
+                known: 2
             }
         ),
         "{greater}"
     );
     books.topics.0.get_mut("t").unwrap().partitions = 3;
-    let beaten = books.beat(&owning("a", 1, &[0, 1])).unwrap();
-    assert_eq!(beaten.member_epoch, 2);
+    let beaten = books.beat(&owning("a", 2, &[0, 1])).unwrap();
+    assert_eq!(beaten.member_epoch, 3);
     // The answer was lost: it comes with the epoch before.
-    let lost = books.beat(&owning("a", 1, &[0, 1])).unwrap();
-    assert_eq!(lost.member_epoch, 2);
-    for beat in [going_on("a", 1), owning("a", 1, &[0, 9]), going_on("a", 0)] {
+    let lost = books.beat(&owning("a", 2, &[0, 1])).unwrap();
+    assert_eq!(lost.member_epoch, 3);
+    for beat in [going_on("a", 2), owning("a", 2, &[0, 9]), going_on("a", 0)] {
         let is_join = beat.member_epoch == 0;
         let refused = books.beat(&beat).unwrap_err();
         assert_eq!(matches!(refused, Refused::Invalid(_)), is_join, "{refused}");
     }
-    let unknown = books.beat(&going_on("b", 1)).unwrap_err();
+    let unknown = books.beat(&going_on("b", 2)).unwrap_err();
     assert!(matches!(unknown, Refused::UnknownMember(..)), "{unknown}");
     // A member that has lost all joins again with its id, and gets what it had.
     let again = books.beat(&joining("a", &["t"])).unwrap();
-    assert_eq!((again.member_epoch, partitions(&again)), (2, Some(vec![0, 1, 2])));
+    assert_eq!((again.member_epoch, partitions(&again)), (3, Some(vec![0, 1, 2])));
 }
 
 #[test]
@@ -403,12 +438,14 @@ fn large_groups_are_assigned_in_steps() {
     let mut books = Books::new(&[("t", 5000)]);
     for id in ["a", "b"] {
         let beat = joining(id, &["t"]);
-        let outcome = books.live.heartbeat(&beat, &books.topics, &books.config).unwrap();
+        let outcome = books.live.heartbeat(&beat, &books.around()).unwrap();
         assert!(outcome.is_unassigned);
         books.keep(&outcome.records);
     }
     assert_eq!(books.live.state(), GroupState::Assigning);
-    let (epoch, mut assigning) = books.live.assignment(&books.topics, &books.config);
+    let mut gathering = Gathering::new(books.live.epoch());
+    while !gathering.advance(&books.live, &books.topics, 1) {}
+    let (epoch, mut assigning) = gathering.finish(&books.config);
     let mut steps = 1;
     while !assigning.advance(500) {
         steps += 1;
@@ -417,9 +454,15 @@ fn large_groups_are_assigned_in_steps() {
     // One has gone meanwhile, and nothing is kept for it.
     let left = books.beat(&going_on("b", -1)).unwrap();
     assert_eq!(left.member_epoch, -1);
-    let records = books.live.adopt(epoch, assigning.finish());
+    let records = books.live.adopt(assigning.finish().into_iter());
     books.keep(&records);
+    let last = books.live.adopted(epoch, books.now);
+    books.keep(last.as_slice());
     assert_eq!(books.live.target("a").map(Partitions::len), Some(2500));
     assert_eq!(books.live.target("b"), None);
-    assert_eq!(books.live.adopt(epoch, Vec::new()), [], "older targets are of no use");
+    assert_eq!(
+        books.live.adopted(epoch, books.now),
+        None,
+        "older targets are of no use"
+    );
 }
