@@ -103,7 +103,7 @@ class Groups(Tools):
             check(re.search(rf"^{group}\s+Stable", self.group_command("--list", "--state"), re.M), "the group is not listed as stable")
             check(re.search(rf"^{group}\s+Consumer\s+consumer", self.ask("GroupsCommand", "--list"), re.M), "the group is not listed as one of consumers")
             out = self.group_command("--describe", "--group", group, "--state", "--verbose")
-            check(re.search(rf"^{group}\s+\S+ \(\d+\)\s+uniform\s+Stable\s+(\d+)\s+\1\s+1\s*$", out, re.M), f"the state: {out}")
+            check(re.search(rf"^{group}\s+\S+\s+\(\d+\)\s+uniform\s+Stable\s+(\d+)\s+\1\s+1\s*$", out, re.M), f"the state: {out}")
             out = self.group_command("--describe", "--group", group, "--members", "--verbose")
             everywhere = rf"{topic}:0,1,2,3"
             check(re.search(rf"^{group} .* {PARTITIONS}\s+(\d+)\s+{everywhere}\s+\1\s+{everywhere}", out, re.M), f"the members: {out}")
@@ -114,7 +114,7 @@ class Groups(Tools):
         finally:
             member.end()
         produce(self.broker, topic)
-        out = self.ask("consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--consumer-property", "group.protocol=consumer",
+        out = self.ask("consumer.ConsoleConsumer", "--topic", topic, "--group", group, "--command-property", "group.protocol=consumer",
                        "--max-messages", everything, "--timeout-ms", 30_000)
         equal(len(out.splitlines()), everything, "lines of the console consumer, from where the other left")
         equal(self.offsets(group), {partition: 2 * RECORDS for partition in range(PARTITIONS)}, "offsets after it")
