@@ -118,7 +118,7 @@ impl Partition {
         self.append_validated(&view, &stamped(validated, now), ahead.as_ref(), now)
     }
 
-    /// `None` for a batch that takes longer.
+    /// `None` for a batch that takes longer, or that has to wait for the files of a new segment.
     fn append_at_once(&self, what: &Append, now: TimestampMs) -> Result<Option<Appended>, AppendError> {
         let view = BatchView::parse_only(&what.batch)?;
         if !is_brief(view.header()) || self.target().is_some_and(|target| is_other(view.header(), target)) {
@@ -128,9 +128,16 @@ impl Partition {
         let mut decompressor = self.workspace.decompressor.borrow_mut();
         let mut validation = Validation::begin(&view, &rules, &mut decompressor)?;
         match validation.advance(VALIDATION_STEP_BYTES)? {
+            Some(validated) if self.begins_segment(&view, &validated, now) => Ok(None),
             Some(validated) => self.append_validated(&view, &validated, None, now).map(Some),
             None => Ok(None),
         }
+    }
+
+    fn begins_segment(&self, view: &BatchView<'_>, validated: &Validated, now: TimestampMs) -> bool {
+        let batch = NewBatch::validated(view, validated);
+        self.log
+            .begins_segment(&batch, Origin::Client, self.leader_epoch.get(), now)
     }
 
     /// What the topic wants of the batches that it stores; `None` takes them as they come.

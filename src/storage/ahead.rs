@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::append::NewBatch;
 use super::error::StorageError;
 use super::log::Log;
+use super::roll::Rolling;
 use crate::base::ids::LeaderEpoch;
 use crate::base::limits::APPEND_STEP_BYTES;
 use crate::base::offset::FilePosition;
@@ -52,6 +53,8 @@ pub(super) struct Place {
     /// Bytes of the next step.
     step_bytes: Cell<usize>,
     written: RefCell<Option<Written>>,
+    /// A segment whose files are being made.
+    pub(super) rolling: Cell<Option<Rolling>>,
 }
 
 /// The active segment, while records stand in it behind the end of the log.
@@ -68,6 +71,7 @@ impl Default for Place {
             left: Event::new(),
             step_bytes: Cell::new(STEP_BYTES_MIN),
             written: RefCell::new(None),
+            rolling: Cell::new(None),
         }
     }
 }
@@ -120,7 +124,7 @@ impl Log {
         self.inner.place.is_taken.get()
     }
 
-    /// Waits until `batch` may be the next one, and writes of its records what takes longer than a step. The
+    /// Waits until `batch` may be the next one, begins the segment that it needs, and writes of its records what takes longer than a step. The
     /// [`append`](Log::append) of the batch comes while the outcome lives. A batch that will not be appended is not written either; the
     /// append says why.
     ///
@@ -142,8 +146,12 @@ impl Log {
             leader_epoch,
             now,
         };
+        if self.inner.health.room() != Room::Enough {
+            return Ok(ahead);
+        }
+        self.roll_ahead(batch, &context).await?;
         let records = batch.records();
-        if records.len() <= STEP_BYTES_MIN || self.inner.health.room() != Room::Enough {
+        if records.len() <= STEP_BYTES_MIN {
             return Ok(ahead);
         }
         let Some((file, begin)) = self.begin_ahead(batch, &context)? else {

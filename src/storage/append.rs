@@ -148,6 +148,7 @@ impl Log {
         let mut files = self.inner.files.borrow_mut();
         // Once a plan is applied there is no way back, but where the disk is nearly full: whatever may fail harmlessly comes first.
         files.active_log()?;
+        self.finish_roll(&mut state, &mut files)?;
         if batches.iter().all(|batch| self.bytes_ahead(batch) == 0) {
             self.cut_off_ahead(&state)?;
         }

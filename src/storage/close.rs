@@ -1,52 +1,23 @@
-//! Ends of segments and of logs: a roll while the broker runs, a clean stop.
+//! What is derived of a log, and its end: a clean stop.
 
-use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
 use super::checkpoint::replace_file_unsynced;
 use super::error::StorageError;
-use super::files::{Closing, Files, SegmentFiles};
+use super::files::{Files, create_empty};
 use super::log::Log;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::LogState;
 use crate::log::checkpoint::encode_epochs;
 use crate::log::names::{FileKind, LEADER_EPOCHS, file_name, parse_file_name};
 use crate::log::producers::snapshot;
-use crate::rt::fs::{self, Directory, File, Open};
-use crate::rt::task;
+use crate::rt::fs::{self, Directory, File};
 
 /// Producer snapshots kept: the newest ones, so that a torn one has another before it.
 const SNAPSHOTS_KEPT: usize = 3;
 
 impl Log {
-    /// Ends the active segment and begins the files of one at `base_offset`. The old one is synced in the background.
-    ///
-    /// # Errors
-    /// [`StorageError::Offline`], [`StorageError::Full`]: then the log is as before.
-    pub(super) fn roll(&self, files: &mut Files, state: &LogState, base_offset: Offset) -> Result<(), StorageError> {
-        self.cut_off_ahead(state)?;
-        let log = files.active_log()?;
-        let made = self.make_segment(files, state, base_offset);
-        let (new, derived) = made.inspect_err(|_| remove_segment(&files.directory, base_offset))?;
-        files.closing.push(Closing {
-            base_offset: files.active.base_offset,
-            log,
-            is_synced: Rc::new(Cell::new(false)),
-            derived,
-        });
-        files.active = new;
-        self.inner.durability.note_new_names();
-        let log = self.clone();
-        task::spawn_background(async move {
-            // An error has taken the directory offline; those who append will hear of it.
-            if log.checkpoint_rolled().await.is_ok() {
-                log.remove_old_snapshots().await;
-            }
-        });
-        Ok(())
-    }
-
     /// Writes what is derived of the active segment so far: both indexes, and the producers at the end of the log; returns the files. Nothing
     /// is written for a log whose directory has another name by now.
     pub(super) fn write_derived(&self, files: &mut Files, state: &LogState) -> Result<Vec<File>, StorageError> {
@@ -91,21 +62,8 @@ impl Log {
         Ok((derived, end))
     }
 
-    /// The files of the segment at `base_offset`, and what was made of those before.
-    fn make_segment(
-        &self,
-        files: &mut Files,
-        state: &LogState,
-        base_offset: Offset,
-    ) -> Result<(SegmentFiles, Vec<File>), StorageError> {
-        let new = SegmentFiles::create(&files.directory, base_offset, &self.inner.health)?;
-        let mut derived = self.finish_indexes(files, state)?;
-        derived.push(self.write_snapshot(&files.directory, state, base_offset)?);
-        Ok((new, derived))
-    }
-
     /// Gives the active segment's time index its closing entry and writes both indexes; returns their files.
-    fn finish_indexes(&self, files: &mut Files, state: &LogState) -> Result<Vec<File>, StorageError> {
+    pub(super) fn finish_indexes(&self, files: &mut Files, state: &LogState) -> Result<Vec<File>, StorageError> {
         files
             .active
             .push_entries(None, state.closing_time_entry(), &self.inner.health)?;
@@ -127,12 +85,16 @@ impl Log {
     }
 
     /// Writes what is known of producers before `offset`.
-    fn write_snapshot(&self, directory: &Path, state: &LogState, offset: Offset) -> Result<File, StorageError> {
+    pub(super) fn write_snapshot(
+        &self,
+        directory: &Path,
+        state: &LogState,
+        offset: Offset,
+    ) -> Result<File, StorageError> {
         let path = directory.join(file_name(offset, FileKind::ProducerSnapshot));
         let bytes = snapshot::encode(state.producers());
         let write = || {
-            let file = File::open(&path, Open::Create)?;
-            file.truncate(0)?;
+            let file = create_empty(&path)?;
             file.write_at(FilePosition::ZERO, &[&bytes])?;
             Ok(file)
         };
@@ -180,6 +142,7 @@ impl Log {
     async fn close_files(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
+        self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         self.cut_off_ahead(&self.inner.state.borrow())?;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() {
@@ -203,6 +166,7 @@ impl Log {
     pub async fn write_out(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
+        self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         self.cut_off_ahead(&self.inner.state.borrow())?;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() || self.inner.durability.is_retired() {
@@ -224,12 +188,5 @@ impl Log {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.inner.durability.is_settled()
-    }
-}
-
-/// Takes away the files of a segment that could not be begun: empty, or of use to nobody.
-fn remove_segment(directory: &Path, base_offset: Offset) {
-    for kind in FileKind::ALL {
-        let _ = fs::remove_file(directory.join(file_name(base_offset, kind)));
     }
 }

@@ -69,7 +69,7 @@ impl SegmentFiles {
     pub(super) fn create(directory: &Path, base_offset: Offset, health: &Health) -> Result<Self, StorageError> {
         let path = |kind| directory.join(file_name(base_offset, kind));
         let log_path = path(FileKind::Log);
-        let made = File::open(&log_path, Open::Create).and_then(|file| file.truncate(0));
+        let made = create_empty(&log_path);
         made.map_err(|error| health.fail_write("create", &log_path, &error))?;
         Ok(Self {
             base_offset,
@@ -161,6 +161,15 @@ pub(super) struct SwappingFiles {
     pub(super) log: File,
     pub(super) offset_index: IndexFile<8>,
     pub(super) time_index: IndexFile<12>,
+}
+
+/// Makes a file, or empties the one that is there.
+pub(super) fn create_empty(path: &Path) -> std::io::Result<File> {
+    let file = File::open(path, Open::Create)?;
+    if !file.is_empty()? {
+        file.truncate(0)?;
+    }
+    Ok(file)
 }
 
 /// Whether a partition's directory exists and has files of batches.

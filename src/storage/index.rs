@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::cold::{WhenCold, read_at};
 use super::error::{Health, StorageError};
+use super::files::create_empty;
 use crate::base::offset::FilePosition;
 use crate::rt::fs::{File, Open};
 
@@ -37,8 +38,7 @@ impl<const N: usize> IndexFile<N> {
 
     /// Makes the file, empty.
     pub(super) fn create(path: PathBuf, health: &Health) -> Result<Self, StorageError> {
-        let made = File::open(&path, Open::Create).and_then(|file| file.truncate(0));
-        made.map_err(|error| health.fail_write("create", &path, &error))?;
+        create_empty(&path).map_err(|error| health.fail_write("create", &path, &error))?;
         Ok(Self::new(path, 0))
     }
 

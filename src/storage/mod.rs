@@ -17,7 +17,7 @@
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `beside` | small files beside a log |
-//! | `close` | rolled segments and clean stops |
+//! | `roll`, `close` | ends of segments, and clean stops |
 //! | `cleaner` | compaction |
 
 mod ahead;
@@ -43,6 +43,7 @@ mod open_files;
 mod read;
 mod recover;
 mod retain;
+mod roll;
 mod timestamp;
 mod truncate;
 mod waiting;

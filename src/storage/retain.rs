@@ -42,7 +42,7 @@ impl Log {
             return Ok(None);
         };
         if removal.rolls {
-            self.roll_now(now)?;
+            self.roll_at(self.log_end_offset(), now).await?;
         }
         tracing::info!(
             partition = %self.partition(),
@@ -125,18 +125,6 @@ impl Log {
             .last(when_cold)?;
         let largest = last.map_or(TimeEntry::none(segment), |bytes| TimeEntry::decode(&bytes, segment));
         self.inner.state.borrow_mut().note_largest_timestamp(segment, largest);
-        Ok(())
-    }
-
-    /// Begins a segment at the end of the log.
-    fn roll_now(&self, now: TimestampMs) -> Result<(), StorageError> {
-        let mut state = self.inner.state.borrow_mut();
-        let mut files = self.inner.files.borrow_mut();
-        // Once the roll has begun there is no way back: whatever may fail harmlessly comes first.
-        files.active_log()?;
-        let end = state.log_end_offset();
-        self.roll(&mut files, &state, end)?;
-        state.begin_segment(end, now);
         Ok(())
     }
 

@@ -38,6 +38,7 @@ impl Log {
         let _compaction = self.pause_compaction().await;
         let _trimming = durability.trimming.enter().await;
         let _checkpointing = durability.checkpointing.enter().await;
+        self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         let Some(truncation) = self.plan_truncation(to)? else {
             return Ok(self.log_end_offset());
         };

@@ -278,6 +278,14 @@ impl Directory {
     }
 
     /// # Errors
+    /// `NotFound` for the directory.
+    pub async fn make_file(&self, name: &str) -> io::Result<File> {
+        let file = File::open(self.path.join(name), Open::Create)?;
+        wait_for_disk().await;
+        Ok(file)
+    }
+
+    /// # Errors
     /// As asked for in `Faults`.
     pub async fn write_file(&self, name: &str, content: Vec<u8>) -> io::Result<File> {
         let file = File::open(self.path.join(name), Open::Create)?;

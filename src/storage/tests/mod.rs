@@ -8,6 +8,7 @@ mod flips;
 mod journal;
 mod kafka;
 mod retain;
+mod roll;
 mod truncate;
 
 use std::path::{Path, PathBuf};

@@ -35,13 +35,27 @@ impl Directory {
         })
     }
 
+    /// Makes an empty file in it, or opens the one that is there, as it is.
+    ///
+    /// # Errors
+    /// What `open(2)` says.
+    pub async fn make_file(&self, name: &str) -> io::Result<File> {
+        self.open_file(name, OFlags::CREATE).await
+    }
+
     /// Makes a file in it, or empties the one that is there, and writes `content`; nothing is synced.
     ///
     /// # Errors
     /// What `open(2)` and `write(2)` say. After an error it is unknown how much was written.
     pub async fn write_file(&self, name: &str, content: Vec<u8>) -> io::Result<File> {
+        let file = self.open_file(name, OFlags::CREATE | OFlags::TRUNC).await?;
+        file.write_all(FilePosition::ZERO, content).await?;
+        Ok(file)
+    }
+
+    async fn open_file(&self, name: &str, how: OFlags) -> io::Result<File> {
         let name = CString::new(name)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | how;
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
         let entry = opcode::OpenAt::new(self.fd(), name.as_ptr())
             .flags(flags.bits().cast_signed())
@@ -51,9 +65,7 @@ impl Directory {
         let (result, _) = unsafe { Reactor::current().submit(entry, (Arc::clone(&self.descriptor), name)) }.await;
         outcome(result)?;
         // SAFETY: the kernel has just given this descriptor to us, and to nobody else.
-        let file = File::from_descriptor(unsafe { OwnedFd::from_raw_fd(result) });
-        file.write_all(FilePosition::ZERO, content).await?;
-        Ok(file)
+        Ok(File::from_descriptor(unsafe { OwnedFd::from_raw_fd(result) }))
     }
 
     /// Gives a file in it another name, in place of a file that had it.

@@ -1,0 +1,100 @@
+//! Segments that begin ahead of the append that wants them.
+
+use super::*;
+
+/// Fills the first segment; returns a batch that wants the next one.
+fn fill(log: &Log) -> Vec<u8> {
+    let mut timestamp = 0;
+    loop {
+        let next = batch(3, timestamp);
+        if begins_segment(log, &next) {
+            return next;
+        }
+        append(log, &next);
+        timestamp += 10;
+    }
+}
+
+fn begins_segment(log: &Log, bytes: &[u8]) -> bool {
+    let view = BatchView::parse(bytes).unwrap();
+    let batch = NewBatch::as_it_is(&view);
+    log.begins_segment(&batch, Origin::Client, LeaderEpoch(3), TimestampMs(5))
+}
+
+async fn begin_ahead(log: Log, bytes: Vec<u8>) -> Result<Ahead, StorageError> {
+    let view = BatchView::parse(&bytes).unwrap();
+    let batch = NewBatch::as_it_is(&view);
+    log.write_ahead(&batch, Origin::Client, LeaderEpoch(3), TimestampMs(5))
+        .await
+}
+
+fn bases(log: &Log) -> Vec<i64> {
+    log.with_state(|state| state.segments().iter().map(|segment| segment.base_offset.0).collect())
+}
+
+#[test]
+fn a_batch_finds_the_segment_that_it_wants() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open(&directory).await;
+        let next = fill(&log);
+        let end = log.log_end_offset();
+        let ahead = begin_ahead(log.clone(), next.clone()).await.unwrap();
+        assert_eq!(bases(&log), [0, end.0]);
+        assert!(!begins_segment(&log, &next));
+        assert_eq!(append(&log, &next).base_offset, end);
+        drop(ahead);
+        assert_eq!(bases(&log), [0, end.0]);
+        assert!(fs::exists(log.path().join(file_name(end, FileKind::ProducerSnapshot))).unwrap());
+    });
+}
+
+#[test]
+fn whoever_appends_meanwhile_begins_the_segment() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        directory
+            .create_partition(&partition(), TopicId([7; 16]))
+            .await
+            .unwrap();
+        let (log, _) = open(&directory).await;
+        let next = fill(&log);
+        let end = log.log_end_offset();
+        let (begun, has_begun) = crate::rt::local::oneshot();
+        let making = begin_ahead(log.clone(), next.clone());
+        crate::rt::task::spawn(async move {
+            let _ = begun.send(making.await.map(drop));
+        });
+        while !log.is_writing_ahead() {
+            crate::rt::task::yield_now().await;
+        }
+        assert_eq!(bases(&log), [0], "its files are being made");
+        // It would fit into the first one.
+        let count = append(&log, &batch(1, 0)).last_offset.0 - end.0 + 1;
+        assert_eq!((bases(&log), count), (vec![0, end.0], 1));
+        has_begun.await.unwrap().unwrap();
+        append(&log, &next);
+        assert_eq!(bases(&log), [0, end.0]);
+        let read = read_all(&log, 1 << 20);
+        assert_eq!(read[read.len() - 2..], [end.0, end.0 + 1]);
+        log.close().await.unwrap();
+        drop(log);
+        let (log, report) = open(&directory).await;
+        assert_eq!((report.cut, bases(&log)), (None, vec![0, end.0]));
+        assert_eq!(read_all(&log, 1 << 20), read);
+    });
+}
+
+#[test]
+fn the_log_of_a_deleted_partition_begins_no_segment() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let log = new_log(&directory, TopicId([7; 16])).await;
+        let next = fill(&log);
+        log.retire();
+        directory.begin_deletion(&partition()).await.unwrap();
+        let outcome = begin_ahead(log.clone(), next).await.map(drop);
+        assert!(matches!(outcome, Err(StorageError::Truncated)), "{outcome:?}");
+        directory.health().check().unwrap();
+    });
+}
