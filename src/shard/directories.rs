@@ -231,15 +231,15 @@ impl Directories {
         Ok(log)
     }
 
-    /// Takes a log's files away: their names at once, the bytes in the background.
-    pub fn delete(&self, log: &Log) {
+    /// Takes a log's files away: their names before this returns, the bytes in the background.
+    pub async fn delete(&self, log: &Log) {
         let partition = log.partition().clone();
         let place = self.placed.borrow_mut().remove(&partition);
         let Some(directory) = place.and_then(|place| self.all.get(place)).cloned() else {
             return;
         };
         log.retire();
-        match directory.begin_deletion(&partition) {
+        match directory.begin_deletion(&partition).await {
             Ok(path) => self.removals.add(directory, path),
             Err(error) => tracing::error!(%partition, %error, "the files of a deleted partition cannot be taken away"),
         }

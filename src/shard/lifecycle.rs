@@ -207,7 +207,7 @@ impl Shard {
             if let Some(partition) = removed {
                 let woken = self.purgatory.borrow_mut().look_again(id);
                 self.wake(woken);
-                self.directories.delete(partition.log());
+                self.directories.delete(partition.log()).await;
                 rt::task::yield_if_needed().await;
             }
         }

@@ -230,7 +230,7 @@ impl LogDirectory {
     /// # Errors
     /// [`StorageError::Offline`].
     pub async fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
-        let renamed = self.rename_partition(partition, stray_directory_name)?;
+        let renamed = self.rename_partition(partition, stray_directory_name).await?;
         let synced = fs::sync_names(&self.inner.path).await;
         synced.map_err(|error| self.inner.health.fail("sync", &self.inner.path, &error))?;
         Ok(renamed)
@@ -246,11 +246,11 @@ impl LogDirectory {
     ///
     /// # Errors
     /// [`StorageError::Offline`].
-    pub fn begin_deletion(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
-        self.rename_partition(partition, deleted_directory_name)
+    pub async fn begin_deletion(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
+        self.rename_partition(partition, deleted_directory_name).await
     }
 
-    fn rename_partition(
+    async fn rename_partition(
         &self,
         partition: &TopicPartition,
         new_name: fn(&TopicPartition, u128) -> String,
@@ -260,7 +260,8 @@ impl LogDirectory {
         let mut unique = [0; 16];
         random::fill(&mut unique);
         let renamed = self.inner.path.join(new_name(partition, u128::from_be_bytes(unique)));
-        fs::rename(&path, &renamed).map_err(|error| self.inner.health.fail("rename", &path, &error))?;
+        let given = fs::give_name(&path, &renamed).await;
+        given.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
         Ok(renamed)
     }
 

@@ -143,7 +143,7 @@ impl Life {
         *self.shadow.borrow_mut() = Shadow::default();
         self.leader_epoch.set(LeaderEpoch(0));
         log.retire();
-        if let Ok(deleted) = directory.begin_deletion(&self.partition)
+        if let Ok(deleted) = directory.begin_deletion(&self.partition).await
             && self.percent(50)
         {
             // What is left of it harms nobody.

@@ -11,7 +11,7 @@ fn a_deleted_partition_is_gone() {
             .await
             .unwrap();
         assert_eq!(directory.partitions().unwrap().len(), 1);
-        let deleted = directory.begin_deletion(&partition()).unwrap();
+        let deleted = directory.begin_deletion(&partition()).await.unwrap();
         assert!(directory.partitions().unwrap().is_empty());
         assert_eq!(directory.deleted().unwrap(), std::slice::from_ref(&deleted));
         directory.remove(&[deleted]).await.unwrap();
@@ -53,7 +53,7 @@ fn a_retired_log_leaves_its_successor_alone() {
             append(&log, &batch(2, index));
         }
         log.retire();
-        directory.begin_deletion(&partition()).unwrap();
+        directory.begin_deletion(&partition()).await.unwrap();
         let successor = new_log(&directory, TopicId([2; 16])).await;
         // The rolls of the old log have left work in the background.
         log.checkpoint().await.unwrap();

@@ -180,7 +180,7 @@ fn deleted_records_stay_deleted() {
 
         // Another topic of that name has nothing to do with it.
         log.retire();
-        directory.begin_deletion(&partition()).unwrap();
+        directory.begin_deletion(&partition()).await.unwrap();
         let successor = new_log(&directory, TopicId([2; 16])).await;
         append(&successor, &batch(1, 0));
         drop(directory);
