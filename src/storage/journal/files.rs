@@ -22,10 +22,10 @@ use crate::storage::kept::Budget;
 const PREFIX: &str = "duramen-journal-";
 
 /// Bytes of a new file that are written before other tasks have their turn.
-const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// Bytes of it that leave the page cache before other tasks have their turn.
-const EVICTED_BYTES: u64 = 4 * 1024 * 1024;
+const EVICTED_BYTES: u64 = 1024 * 1024;
 
 /// A journal that was left by a crash and cannot be used: what it holds may be acknowledged records, so a person decides.
 #[derive(Debug, Error)]
@@ -217,8 +217,7 @@ async fn write_file(journal: &Journal, slot: usize) -> std::io::Result<()> {
     let path = journal.path_of(slot);
     let mut temporary = path.clone().into_os_string();
     temporary.push(".tmp");
-    let file = File::open(&temporary, Open::Create)?;
-    file.truncate(0)?;
+    let file = File::make(&temporary).await?;
     let header = journal.header(slot).encode();
     let zeroes = vec![0; PIECE_BYTES];
     let mut at = 0;
@@ -238,7 +237,7 @@ async fn write_file(journal: &Journal, slot: usize) -> std::io::Result<()> {
         at += EVICTED_BYTES;
         task::yield_now().await;
     }
-    fs::rename(&temporary, &path)?;
+    fs::give_name(&temporary, &path).await?;
     fs::sync_names(&journal.inner.directory).await
 }
 
