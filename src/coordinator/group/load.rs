@@ -1,4 +1,4 @@
-//! From the log to a coordinator, batch by batch.
+//! From the log to a coordinator, record by record.
 //!
 //! A log that Apache Kafka has written may hold offsets that were committed in transactions: they count when their marker says so, and
 //! when nothing newer was committed for the same partition meanwhile (Kafka: `OffsetMetadataManager.replayEndTransactionMarker`).
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::base::ids::ProducerId;
 use crate::base::offset::Offset;
-use crate::record::{BatchError, BatchView, Decompressor, EndTxnMarker, RecordView, TxnOutcome};
+use crate::record::{BatchHeader, EndTxnMarker, RecordView, TxnOutcome};
 
 use super::{Coordinator, Record, RecordError};
 
@@ -45,27 +45,18 @@ impl Loader {
         }
     }
 
-    /// Takes the next batch of the log. Records that are not understood are counted and passed over.
-    ///
-    /// # Errors
-    /// The batch itself is damaged; what came before it stands.
-    pub fn load(&mut self, batch: &BatchView<'_>, workspace: &mut Decompressor) -> Result<(), BatchError> {
-        batch.check_crc()?;
-        let header = batch.header();
+    /// Takes the next record of the log, of the batch with this header. One that is not understood is counted and passed over.
+    pub fn load(&mut self, header: &BatchHeader, record: &RecordView<'_>) {
         let producer = header.producer_id;
-        for record in batch.records(workspace)? {
-            let record = record?;
-            if header.attributes.is_control() {
-                self.end_transaction(producer, &record);
-            } else {
-                let transaction = header.attributes.is_transactional().then_some(producer);
-                self.take(&record, transaction);
-            }
+        if header.attributes.is_control() {
+            self.end_transaction(producer, record);
+        } else {
+            let transaction = header.attributes.is_transactional().then_some(producer);
+            self.take(record, transaction);
         }
-        Ok(())
     }
 
-    /// The coordinator after the last batch.
+    /// The coordinator after the last record.
     #[must_use]
     pub fn finish(mut self) -> (Coordinator, Skipped) {
         let undecided = self.pending.values().map(BTreeMap::len).sum::<usize>();

@@ -7,7 +7,7 @@ use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
 use crate::base::offset::Offset;
 use crate::coordinator::group::{Coordinator, Loader};
 use crate::partition::types::{Read, ReadRange};
-use crate::record::{Batches, Decompressor};
+use crate::record::{BatchError, BatchView, Batches, Decompressor};
 use crate::rt;
 use crate::shard::Shard;
 use crate::shard::message::Asked;
@@ -17,6 +17,9 @@ use super::{Phase, Row, config, now};
 
 /// Bytes that are read at a time; a batch that is longer is read alone.
 const READ_BYTES: u32 = 64 * 1024;
+
+/// Records that are loaded between two looks at the clock, each taking some microseconds.
+const RECORDS_PER_LOOK: usize = 16;
 
 /// Why a coordinator does not come into being.
 #[derive(Debug, thiserror::Error)]
@@ -72,13 +75,11 @@ impl Shard {
             for batch in Batches::new(&bytes) {
                 // The end of a slice may be a part of a batch.
                 let Ok(batch) = batch else { break };
-                rt::task::begin_part("load groups");
-                if let Err(error) = loader.load(&batch, &mut workspace) {
+                if let Err(error) = load_batch(&mut loader, &batch, &mut workspace).await {
                     let (partition, offset) = (row.partition.partition, batch.header().base_offset.0);
                     tracing::error!(partition, offset, %error, "a batch of the groups is damaged and passed over");
                 }
                 offset = batch.header().next_offset();
-                rt::task::yield_if_needed().await;
             }
             if offset == before {
                 return Err(LoadError::Gap(offset));
@@ -121,6 +122,32 @@ impl Shard {
             }
         }
     }
+}
+
+/// Loads a batch in steps. Of one that is damaged, what comes before the damage counts.
+async fn load_batch(
+    loader: &mut Loader,
+    batch: &BatchView<'_>,
+    workspace: &mut Decompressor,
+) -> Result<(), BatchError> {
+    rt::task::begin_part("expand groups");
+    batch.check_crc()?;
+    let mut unpacking = batch.unpack(workspace, Vec::new())?;
+    while unpacking.advance()? {
+        rt::task::yield_if_needed().await;
+        rt::task::begin_part("expand groups");
+    }
+    let unpacked = unpacking.finish();
+    rt::task::begin_part("load groups");
+    for (index, record) in unpacked.records().enumerate() {
+        loader.load(batch.header(), &record?);
+        if index % RECORDS_PER_LOOK == RECORDS_PER_LOOK - 1 {
+            rt::task::yield_if_needed().await;
+            rt::task::begin_part("load groups");
+        }
+    }
+    rt::task::yield_if_needed().await;
+    Ok(())
 }
 
 fn to_size(bytes: u32) -> usize {
