@@ -77,6 +77,9 @@ pub const BATCHES_IN_STEPS_MAX: usize = 8;
 /// Rows of an answer, such as partitions or settings, that are made in one step, each taking a microsecond.
 pub const ANSWER_ROWS_AT_ONCE_MAX: usize = 200;
 
+/// Requests that one event answers in the step in which it comes; more have their turns.
+pub const ANSWERS_AT_ONCE_MAX: usize = 16;
+
 /// Bytes of a batch that are written into the page cache in one step, about: 30 us, and 350 us where a host has to give the memory first.
 pub const APPEND_STEP_BYTES: usize = 128 * 1024;
 

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::ids::{ProducerId, ShardId, TopicIdPartition};
+use crate::base::limits::ANSWERS_AT_ONCE_MAX;
 use crate::config::Config;
 use crate::metadata::MetadataImage;
 use crate::partition::turns::Source;
@@ -51,7 +52,7 @@ use deadlines::Deadlines;
 use directories::{Directories, LogSize};
 use message::{Asked, Message, ShardReply, ShardRequest};
 use producer_ids::ProducerIds;
-use purgatory::Purgatory;
+use purgatory::{Purgatory, Woken};
 pub use start::{ShardStart, StartError};
 use trash::Trash;
 
@@ -186,17 +187,28 @@ impl Shard {
         }
     }
 
-    /// Hands watches that ended to their readers.
-    fn wake(self: &Rc<Self>, woken: Vec<purgatory::Woken>) {
-        for purgatory::Woken { reply_to, tags } in woken {
-            self.reply(
-                reply_to,
-                ShardReply::Woken {
-                    call: reply_to.call,
-                    tags,
-                },
-            );
+    /// Hands watches that ended to their readers: the first at once, the others in steps of their own.
+    fn wake(self: &Rc<Self>, mut woken: Vec<Woken>) {
+        let later = woken.split_off(woken.len().min(ANSWERS_AT_ONCE_MAX));
+        for one in woken {
+            self.wake_one(one);
         }
+        if later.is_empty() {
+            return;
+        }
+        let shard = Rc::clone(self);
+        task::spawn(async move {
+            for one in later {
+                task::yield_if_needed().await;
+                shard.wake_one(one);
+            }
+        });
+    }
+
+    fn wake_one(self: &Rc<Self>, woken: Woken) {
+        let Woken { reply_to, tags } = woken;
+        let call = reply_to.call;
+        self.reply(reply_to, ShardReply::Woken { call, tags });
     }
 
     /// A partition of this core, or why there is none.

@@ -5,6 +5,7 @@ use duramen_wire::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::config::{Config, Described, Kind, Source};
@@ -100,9 +101,12 @@ fn settings_of(
 }
 
 fn result(resource: &DescribeConfigsResource, described: Vec<Described>, detail: Detail) -> DescribeConfigsResult {
-    let is_asked = |described: &Described| match &resource.configuration_keys {
-        Some(keys) => keys.iter().any(|key| key == described.property.name),
-        None => true,
+    let asked = resource.configuration_keys.as_deref();
+    let asked: Option<HashSet<&str>> = asked.map(|keys| keys.iter().map(String::as_str).collect());
+    let is_asked = |described: &Described| {
+        asked
+            .as_ref()
+            .is_none_or(|asked| asked.contains(described.property.name))
     };
     let configs = described
         .into_iter()

@@ -191,9 +191,10 @@ impl Respond for PendingFetch {
                 }
                 self.one_read_less();
             }
-            ShardReply::Woken { call, tags } => {
+            ShardReply::Woken { call, mut tags } => {
                 self.watching.borrow_mut().retain(|(_, watch)| *watch != call);
-                self.read(|tag| tags.contains(&tag));
+                tags.sort_unstable();
+                self.read(|tag| tags.binary_search(&tag).is_ok());
             }
             ShardReply::Append(_)
             | ShardReply::FindOffsets(_)

@@ -1,5 +1,7 @@
 //! ListGroups (16), of all partitions that keep groups.
 
+use std::collections::BTreeSet;
+
 use duramen_wire::messages::list_groups_request::ListGroupsRequest;
 use duramen_wire::messages::list_groups_response::{ListGroupsResponse, ListedGroup};
 
@@ -15,15 +17,19 @@ struct Answering {
 
 /// What a client wants to see: an empty list is everything (KIP-518, KIP-848).
 struct Filter {
-    states: Vec<String>,
-    types: Vec<String>,
+    states: BTreeSet<String>,
+    types: BTreeSet<String>,
+}
+
+fn wanted(names: &[impl AsRef<str>]) -> BTreeSet<String> {
+    let lower_case = |name: &_| AsRef::<str>::as_ref(name).trim().to_ascii_lowercase();
+    names.iter().map(lower_case).collect()
 }
 
 impl Filter {
     fn admits(&self, listed: &Listed) -> bool {
-        let admits = |wanted: &[String], name: &str| {
-            wanted.is_empty() || wanted.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
-        };
+        let admits =
+            |wanted: &BTreeSet<String>, name: &str| wanted.is_empty() || wanted.contains(&name.to_ascii_lowercase());
         admits(&self.states, listed.state) && admits(&self.types, listed.group_type)
     }
 }
@@ -36,8 +42,8 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: ListGroupsRequest = call.decode()?;
     let answering = Answering {
         filter: Filter {
-            states: request.states_filter,
-            types: request.types_filter,
+            states: wanted(&request.states_filter),
+            types: wanted(&request.types_filter),
         },
         response: ListGroupsResponse::default(),
     };
@@ -95,10 +101,9 @@ mod tests {
             (&["Stable"], &["classic"], false),
             (&[""], &[], false),
         ] {
-            let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
             let filter = Filter {
-                states: owned(states),
-                types: owned(types),
+                states: wanted(states),
+                types: wanted(types),
             };
             assert_eq!(filter.admits(&listed), expected, "{states:?} {types:?}");
         }

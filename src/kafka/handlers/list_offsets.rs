@@ -1,5 +1,7 @@
 //! ListOffsets (2): offsets by time, and the special ones.
 
+use std::collections::HashSet;
+
 use duramen_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
 use duramen_wire::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -84,14 +86,9 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             name: asked.name.clone(),
             ..ListOffsetsTopicResponse::default()
         };
+        let repeated = repeated(&asked.partitions);
         for (partition_index, partition) in asked.partitions.iter().enumerate() {
-            let is_repeated = asked
-                .partitions
-                .iter()
-                .filter(|other| other.partition_index == partition.partition_index)
-                .nth(1)
-                .is_some();
-            let resolved = match is_repeated {
+            let resolved = match repeated.contains(&partition.partition_index) {
                 true => Err(ErrorCode::INVALID_REQUEST),
                 false => resolve(topic, partition, call.version),
             };
@@ -130,6 +127,13 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         },
     );
     Ok(())
+}
+
+/// The partitions that are asked for more than once.
+fn repeated(asked: &[ListOffsetsPartition]) -> HashSet<i32> {
+    let mut seen = HashSet::with_capacity(asked.len());
+    let indexes = asked.iter().map(|partition| partition.partition_index);
+    indexes.filter(|index| !seen.insert(*index)).collect()
 }
 
 type Resolved = Result<Option<(TopicIdPartition, OffsetTarget)>, ErrorCode>;

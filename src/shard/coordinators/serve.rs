@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 
 use crate::base::ids::TopicIdPartition;
+use crate::base::limits::ANSWERS_AT_ONCE_MAX;
 use crate::coordinator::group::{Answer, Coordinator, Effects, GroupError, Record, Request, Ticket};
 use crate::partition::types::AppendError;
 use crate::record::{BatchBuilder, Record as LogRecord};
@@ -18,9 +19,6 @@ use super::{Asker, Phase, Row, now};
 
 /// Deadlines of a coordinator that are carried out in one step.
 const DEADLINES_PER_STEP_MAX: usize = 32;
-
-/// Answers that leave in the step that gives them; more have their turns.
-const ANSWERS_AT_ONCE_MAX: usize = 16;
 
 /// Bytes of a record in a batch beside its key and value, at most.
 const RECORD_OVERHEAD_BYTES: usize = 32;
