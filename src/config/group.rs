@@ -41,6 +41,10 @@ pub struct ConsumerGroupConfig {
     pub heartbeat_interval_ms: i32,
     /// From one assignment of a group to the next.
     pub assignment_interval: Duration,
+    /// Whether a classic group becomes one of consumers when such a member joins it.
+    pub upgrades: bool,
+    /// Whether a group of consumers becomes a classic one when the last of them leaves.
+    pub downgrades: bool,
 }
 
 impl GroupConfig {
@@ -89,6 +93,8 @@ impl ConsumerGroupConfig {
         if let Some(problem) = problem {
             return Err(conflict(settings, "group.consumer.assignors", problem));
         }
+        let policy = values.text("group.consumer.migration.policy").unwrap_or_default();
+        let is_one_of = |names: [&str; 2]| names.iter().any(|name| policy.eq_ignore_ascii_case(name));
         let milliseconds = |name| Duration::from_millis(values.unsigned(name).into());
         Ok(Self {
             is_served: protocols.iter().any(|protocol| protocol == "consumer"),
@@ -98,6 +104,8 @@ impl ConsumerGroupConfig {
             heartbeat_interval_ms: i32::try_from(values.whole("group.consumer.heartbeat.interval.ms"))
                 .unwrap_or(i32::MAX),
             assignment_interval: milliseconds("group.consumer.assignment.interval.ms"),
+            upgrades: is_one_of(["upgrade", "bidirectional"]),
+            downgrades: is_one_of(["downgrade", "bidirectional"]),
         })
     }
 }

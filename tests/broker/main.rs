@@ -47,6 +47,7 @@ mod journal;
 mod large_batches;
 mod list_offsets;
 mod metadata;
+mod mixed_groups;
 mod noise;
 mod partitions;
 mod produce;

@@ -55,13 +55,16 @@ class Groups(Tools):
     def all(self):
         for client, strategies in STRATEGIES.items():
             for strategy in strategies:
-                self.report.run(f"groups/{client}/{strategy}", self.share_and_resume, client, strategy)
+                self.report.run(f"groups/{client}/{strategy}", self.share_and_resume, client, strategy, strategy)
+        # From one protocol to the other and back, with members: KIP-848's migration.
+        for first, second in (("range", "consumer"), ("consumer", "cooperative-sticky")):
+            self.report.run(f"groups/confluent/{first}-to-{second}", self.share_and_resume, "confluent", first, second)
         self.report.run("groups/tools", self.tools)
         self.report.run("groups/consumer-protocol-tools", self.consumer_protocol)
 
-    def share_and_resume(self, client, strategy):
+    def share_and_resume(self, client, strategy, other):
         """One member reads and commits, another comes and takes its part, the first leaves, and nobody sees a record again."""
-        topic, group = self.create(f"{client}-{strategy}", PARTITIONS), self.name(f"g-{client}-{strategy}")
+        topic, group = self.create(f"{client}-{strategy}-{other}", PARTITIONS), self.name(f"g-{client}-{strategy}-{other}")
         produce(self.broker, topic)
         first = Member(client, self.broker, group, topic, strategy)
         second = None
@@ -69,7 +72,7 @@ class Groups(Tools):
             everything = PARTITIONS * RECORDS
             equal(first.ask(f"count {everything}"), str(everything), "records that the first saw")
             equal(first.ask("commit"), "committed", "commit")
-            second = Member(client, self.broker, group, topic, strategy)
+            second = Member(client, self.broker, group, topic, other)
             # Both have to poll while they share.
             first.send("idle 6")
             second.send("idle 6")

@@ -19,7 +19,8 @@ properties! {
         "longest session timeout of a consumer group";
     "group.consumer.max.size", Int, "2147483647", AtLeast(1), Start, Used:
         "most members of a consumer group";
-    "group.consumer.migration.policy", Text, "bidirectional", OneOfAnyCase(&["disabled", "downgrade", "upgrade", "bidirectional"]), Start, Later;
+    "group.consumer.migration.policy", Text, "bidirectional", OneOfAnyCase(&["disabled", "downgrade", "upgrade", "bidirectional"]), Start, Used:
+        "whether groups with members change between the classic and the consumer protocol";
     "group.consumer.min.assignment.interval.ms", Int, "0", AtLeast(0), Start, Used:
         "shortest time between two assignments of a consumer group";
     "group.consumer.min.heartbeat.interval.ms", Int, "5000", AtLeast(1), Start, Used:

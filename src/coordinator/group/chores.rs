@@ -34,6 +34,8 @@ pub(super) struct Chores {
     unassigned: BTreeSet<Arc<str>>,
     /// Groups whose regular expressions are to be resolved, again or for the first time.
     unresolved: BTreeSet<Arc<str>>,
+    /// Groups of the classic protocol that were of the other: their members have to join.
+    to_rebalance: BTreeSet<Arc<str>>,
     /// Topics have changed: groups with regular expressions are looked for, from the beginning.
     looks_at_regexes: bool,
     doing: Option<Doing>,
@@ -74,12 +76,17 @@ impl Chores {
         self.unresolved.insert(Arc::clone(group));
     }
 
+    pub(super) fn rebalance(&mut self, group: &Arc<str>) {
+        self.to_rebalance.insert(Arc::clone(group));
+    }
+
     pub(super) fn look_at_regexes(&mut self) {
         self.looks_at_regexes = true;
     }
 
     fn is_empty(&self) -> bool {
-        self.doing.is_none() && self.unassigned.is_empty() && self.unresolved.is_empty() && !self.looks_at_regexes
+        let has_groups = [&self.unassigned, &self.unresolved, &self.to_rebalance].map(|groups| !groups.is_empty());
+        self.doing.is_none() && !has_groups.contains(&true) && !self.looks_at_regexes
     }
 }
 
@@ -93,6 +100,12 @@ impl Coordinator {
     /// Does one slice of work; the records are to be kept before the next.
     pub fn work(&mut self, now: Now) -> Effects {
         let mut effects = Effects::default();
+        if let Some(id) = self.chores.to_rebalance.pop_first() {
+            if let Some((group, mut turn)) = self.classic_mut(&id, now, &mut effects) {
+                group.begin_anew(&mut turn);
+            }
+            return effects;
+        }
         let doing = self.chores.doing.take().or_else(|| self.next_chore(now));
         if let Some(doing) = doing {
             self.chores.doing = self.slice(doing, now, &mut effects.records);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consumer::{
-    self, Beaten, Catalogue, ConsumerRecord, Heartbeat, MemberState, Outcome, Refused, Surroundings, What,
+    self, Beaten, Catalogue, ConsumerRecord, Heartbeat, Member, MemberState, Outcome, Refused, Surroundings, What,
 };
 use super::timers::{TimerKey, Timers};
 use super::types::{Answer, DescribeRefused, GroupError, Ticket};
@@ -27,7 +27,8 @@ impl Coordinator {
     /// Kafka: `GroupMetadataManager.consumerGroupHeartbeat`.
     pub(super) fn consumer_heartbeat(&mut self, ticket: Ticket, beat: &Heartbeat, now: Now) -> Effects {
         let mut effects = Effects::default();
-        let result = self.beat(beat, now, &mut effects.records);
+        let checked = beat.check(&self.config.consumer);
+        let result = checked.and_then(|()| self.beat(beat, now, &mut effects));
         if result.is_err() {
             effects.records.clear();
         }
@@ -35,21 +36,30 @@ impl Coordinator {
         effects
     }
 
-    fn beat(&mut self, beat: &Heartbeat, now: Now, records: &mut Vec<Record>) -> Result<Beaten, Refused> {
-        beat.check(&self.config.consumer)?;
+    /// A member says what it has and wants, by either protocol.
+    pub(super) fn beat(&mut self, beat: &Heartbeat, now: Now, effects: &mut Effects) -> Result<Beaten, Refused> {
         let fresh;
+        let records = &mut effects.records;
+        let mut upgrades = false;
         let (group, seen) = match self.groups.get(&beat.group) {
             Some(Group::Consumer { group, seen }) => (group, *seen),
             other => {
+                let mut begun = consumer::Group::new(Arc::clone(&beat.group));
                 if let Some(other) = other {
-                    if !beat.is_joining() || other.may_be_deleted().is_err() {
+                    if !beat.is_joining() {
                         return Err(Refused::OtherProtocol(Arc::clone(&beat.group)));
                     }
                     other.entomb(records);
+                    upgrades = other.may_be_deleted().is_err();
+                    if upgrades {
+                        let founding = self.upgrade(&beat.group, now)?;
+                        founding.iter().for_each(|record| begun.replay(&record.what));
+                        records.extend(founding.into_iter().map(Record::Consumer));
+                    }
                 } else if !beat.is_joining() {
                     return Err(missing(beat));
                 }
-                fresh = consumer::Group::new(Arc::clone(&beat.group));
+                fresh = begun;
                 (&fresh, None)
             }
         };
@@ -65,7 +75,18 @@ impl Coordinator {
         }
         let state_before = state_of(group, &beat.member_id);
         let outcome = group.heartbeat(beat, &around)?;
-        records.extend(outcome.records.iter().cloned().map(Record::Consumer));
+        let gone = outcome.member.is_none().then_some(&beat.member_id);
+        match gone.and_then(|gone| self.downgrade(group, gone, now)) {
+            Some(downgraded) => {
+                records.extend(downgraded);
+                self.chores.rebalance(&beat.group);
+            }
+            None => records.extend(outcome.records.iter().cloned().map(Record::Consumer)),
+        }
+        if upgrades && let Some(Group::Classic(classic)) = self.groups.get_mut(&beat.group) {
+            // They join the group that it has become.
+            classic.refuse_waiting(GroupError::RebalanceInProgress, effects);
+        }
         self.watch_over(beat, &outcome, state_before, now);
         Ok(outcome.beaten)
     }
@@ -91,29 +112,43 @@ impl Coordinator {
             cancel_timers(id, &beat.member_id, &mut self.timers);
             return;
         };
-        let rebalance = TimerKey::Rebalance {
-            group: Arc::clone(id),
-            member: Arc::clone(&beat.member_id),
-        };
+        let rebalance = rebalance(id, &beat.member_id);
         if beat.is_leaving() {
             self.timers.cancel(&rebalance);
             return;
         }
-        self.hear_of(id, &beat.member_id, now);
+        self.hear_of_for(id, &beat.member_id, self.session_timeout(member), now);
         let has_to_give_up = member.current.state == MemberState::UnrevokedPartitions;
         if !has_to_give_up {
             self.timers.cancel(&rebalance);
         } else if before != Some(MemberState::UnrevokedPartitions) || self.timers.due(&rebalance).is_none() {
-            let timeout = u64::try_from(member.rebalance_timeout_ms).unwrap_or(0);
-            let due = now.monotonic.plus(Duration::from_millis(timeout));
-            self.timers.schedule(rebalance, due);
+            self.expect_of(id, &beat.member_id, member.rebalance_timeout_ms, now);
         }
+    }
+
+    /// A member has to do something within its rebalance timeout.
+    pub(super) fn expect_of(&mut self, group: &Arc<str>, member: &Arc<str>, timeout_ms: i32, now: Now) {
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        self.timers
+            .schedule(rebalance(group, member), now.monotonic.plus(timeout));
+    }
+
+    /// After which silence a member loses its place.
+    pub(super) fn session_timeout(&self, member: &Member) -> Duration {
+        match &member.classic {
+            Some(classic) => Duration::from_millis(u64::try_from(classic.session_timeout_ms).unwrap_or(0)),
+            None => self.config.consumer.session_timeout,
+        }
+    }
+
+    pub(super) fn hear_of_for(&mut self, group: &Arc<str>, member: &Arc<str>, timeout: Duration, now: Now) {
+        self.timers
+            .schedule(session(group, member), now.monotonic.plus(timeout));
     }
 
     /// A member is alive.
     fn hear_of(&mut self, group: &Arc<str>, member: &Arc<str>, now: Now) {
-        let due = now.monotonic.plus(self.config.consumer.session_timeout);
-        self.timers.schedule(session(group, member), due);
+        self.hear_of_for(group, member, self.config.consumer.session_timeout, now);
     }
 
     /// Applies one record of a consumer group. Kafka: `GroupMetadataManager.getOrMaybeCreatePersistedConsumerGroup`.
@@ -154,19 +189,15 @@ impl Coordinator {
 
     /// Members of a group that was loaded have their full time to be heard of.
     pub(super) fn watch_over_loaded(&mut self, now: Now) {
-        let session_due = now.monotonic.plus(self.config.consumer.session_timeout);
         for (id, group) in &self.groups {
             let members = group.as_consumer().into_iter().flat_map(consumer::Group::members);
             for (member_id, member) in members {
-                self.timers.schedule(session(id, member_id), session_due);
+                let due = now.monotonic.plus(self.session_timeout(member));
+                self.timers.schedule(session(id, member_id), due);
                 if member.current.state == MemberState::UnrevokedPartitions {
                     let timeout = u64::try_from(member.rebalance_timeout_ms).unwrap_or(0);
-                    let key = TimerKey::Rebalance {
-                        group: Arc::clone(id),
-                        member: Arc::clone(member_id),
-                    };
                     let due = now.monotonic.plus(Duration::from_millis(timeout));
-                    self.timers.schedule(key, due);
+                    self.timers.schedule(rebalance(id, member_id), due);
                 }
             }
         }
@@ -174,23 +205,28 @@ impl Coordinator {
     }
 
     /// A member has not been heard of, or has not given up what it had to: it loses its place.
-    pub(super) fn on_consumer_timer(&mut self, key: &TimerKey, records: &mut Vec<Record>) {
+    pub(super) fn on_consumer_timer(&mut self, key: &TimerKey, now: Now, records: &mut Vec<Record>) {
         let Some(group) = self.consumer(key.group()) else {
             return;
         };
-        let (member, is_over) = match key {
-            TimerKey::Session { member, .. } => (member, true),
-            TimerKey::Rebalance { member, .. } => {
-                let state = state_of(group, member);
-                (member, state == Some(MemberState::UnrevokedPartitions))
-            }
+        let member = match key {
+            TimerKey::Session { member, .. } | TimerKey::Rebalance { member, .. } => member,
             TimerKey::Join { .. } | TimerKey::Sync { .. } => return,
         };
-        if is_over && group.member(member).is_some() {
-            let fenced = group.fence(&[member], &*self.catalogue);
-            records.extend(fenced.into_iter().map(Record::Consumer));
-            cancel_timers(key.group(), member, &mut self.timers);
+        if group.member(member).is_none() {
+            return;
         }
+        match self.downgrade(group, member, now) {
+            Some(downgraded) => {
+                records.extend(downgraded);
+                self.chores.rebalance(key.group());
+            }
+            None => {
+                let fenced = group.fence(&[member], &*self.catalogue);
+                records.extend(fenced.into_iter().map(Record::Consumer));
+            }
+        }
+        cancel_timers(key.group(), member, &mut self.timers);
     }
 
     /// What a record says has not come to be. A member that was to lose its place is looked at again later.
@@ -240,12 +276,16 @@ fn session(group: &Arc<str>, member: &Arc<str>) -> TimerKey {
     }
 }
 
-pub(super) fn cancel_timers(group: &Arc<str>, member: &Arc<str>, timers: &mut Timers) {
-    timers.cancel(&session(group, member));
-    timers.cancel(&TimerKey::Rebalance {
+pub(super) fn rebalance(group: &Arc<str>, member: &Arc<str>) -> TimerKey {
+    TimerKey::Rebalance {
         group: Arc::clone(group),
         member: Arc::clone(member),
-    });
+    }
+}
+
+pub(super) fn cancel_timers(group: &Arc<str>, member: &Arc<str>, timers: &mut Timers) {
+    timers.cancel(&session(group, member));
+    timers.cancel(&rebalance(group, member));
 }
 
 impl From<GroupError> for Refused {

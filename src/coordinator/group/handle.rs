@@ -46,7 +46,7 @@ impl Coordinator {
     }
 
     /// A group with the means to change it.
-    fn classic_mut<'a>(
+    pub(super) fn classic_mut<'a>(
         &'a mut self,
         id: &str,
         now: Now,
@@ -78,7 +78,7 @@ impl Coordinator {
             return refuse(GroupError::InvalidSessionTimeout);
         }
         if self.has_consumers(&join.group) {
-            return refuse(GroupError::InconsistentProtocol);
+            return self.join_consumers(ticket, &join, now);
         }
         let mut effects = Effects::default();
         let is_new = self.classic(&join.group).is_none();
@@ -108,6 +108,9 @@ impl Coordinator {
         if sync.group.is_empty() {
             return Effects::answer(ticket, Answer::Sync(Err(GroupError::InvalidGroupId)));
         }
+        if self.has_consumers(&sync.group) {
+            return Effects::answer(ticket, Answer::Sync(self.sync_consumer(&sync, now)));
+        }
         let mut effects = Effects::default();
         match self.classic_mut(&Arc::clone(&sync.group), now, &mut effects) {
             Some((group, mut turn)) => group.sync(ticket, sync, &mut turn),
@@ -120,6 +123,9 @@ impl Coordinator {
         if heartbeat.group.is_empty() {
             return Err(GroupError::InvalidGroupId);
         }
+        if self.has_consumers(&heartbeat.group) {
+            return self.heartbeat_of_consumer(heartbeat, now);
+        }
         let mut effects = Effects::default();
         let found = self.classic_mut(&heartbeat.group, now, &mut effects);
         let (group, mut turn) = found.ok_or(GroupError::UnknownMember)?;
@@ -129,6 +135,9 @@ impl Coordinator {
     fn leave(&mut self, ticket: Ticket, leave: Leave, now: Now) -> Effects {
         if leave.group.is_empty() {
             return Effects::answer(ticket, Answer::Leave(Err(GroupError::InvalidGroupId)));
+        }
+        if self.has_consumers(&leave.group) {
+            return self.leave_consumers(ticket, leave);
         }
         let mut effects = Effects::default();
         match self.classic_mut(&leave.group, now, &mut effects) {

@@ -28,6 +28,7 @@ mod effects;
 mod expiry;
 mod handle;
 mod load;
+mod mixed;
 mod offsets;
 mod place;
 mod protocol;
@@ -148,7 +149,7 @@ impl Coordinator {
             },
             Record::ClassicGroup { group, value: None } => {
                 if let Some(Group::Classic(removed)) = self.groups.get(group) {
-                    removed.cancel_timers(&mut self.timers);
+                    removed.cancel_own_timers(&mut self.timers);
                     self.groups.remove(group);
                 }
             }
@@ -195,7 +196,7 @@ impl Coordinator {
             };
             let Some(Group::Classic(group)) = self.groups.get_mut(key.group()) else {
                 // What two of its members lose stands in records that are not replayed yet: one at a time.
-                self.on_consumer_timer(&key, &mut effects.records);
+                self.on_consumer_timer(&key, now, &mut effects.records);
                 if effects.records.is_empty() {
                     continue;
                 }

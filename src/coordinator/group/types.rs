@@ -29,7 +29,7 @@ pub enum Request {
     List,
     /// Of several groups.
     Delete(Vec<Arc<str>>),
-    ConsumerHeartbeat(consumer::Heartbeat),
+    ConsumerHeartbeat(Box<consumer::Heartbeat>),
     /// Of several groups of the consumer protocol.
     DescribeConsumers(Vec<Arc<str>>),
 }

@@ -16,8 +16,9 @@ use crate::kafka::handlers::consumer_group_heartbeat::is_served;
 use crate::kafka::handlers::metadata::AuthorizedOperations;
 use crate::metadata::MetadataImage;
 
-/// What a member of the consumer protocol is called, since version 1.
-const MEMBER_OF_CONSUMER_PROTOCOL: i8 = 1;
+/// What members of either protocol are called, since version 1.
+const CLASSIC_MEMBER: i8 = 0;
+const CONSUMER_MEMBER: i8 = 1;
 
 struct Answering {
     image: Arc<MetadataImage>,
@@ -144,7 +145,10 @@ fn member(described: &DescribedMember, image: &MetadataImage) -> Member {
         subscribed_topic_regex: member.subscribed_regex.as_ref().map(text),
         assignment: assignment(&member.current.assigned, image),
         target_assignment: assignment(target, image),
-        member_type: MEMBER_OF_CONSUMER_PROTOCOL,
+        member_type: match member.classic {
+            Some(_) => CLASSIC_MEMBER,
+            None => CONSUMER_MEMBER,
+        },
     }
 }
 

@@ -33,7 +33,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     ask(
         call,
         &group,
-        Request::ConsumerHeartbeat(beat),
+        Request::ConsumerHeartbeat(Box::new(beat)),
         (),
         |call, (), answer| {
             let Answer::ConsumerHeartbeat(result) = answer else {
@@ -84,6 +84,7 @@ fn heartbeat(call: &Call, request: ConsumerGroupHeartbeatRequest) -> Heartbeat {
         subscribed_regex: optional(request.subscribed_topic_regex),
         assignor: optional(request.server_assignor),
         owned: request.topic_partitions.map(owned),
+        classic: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::base::ids::TopicId;
 use crate::coordinator::group::consumer::Catalogue;
 use crate::coordinator::group::consumer::assign::Topic;
 use crate::metadata::MetadataImage;
@@ -21,6 +22,10 @@ impl Catalogue for Topics {
             id: topic.id,
             partitions: i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX),
         })
+    }
+
+    fn name(&self, id: TopicId) -> Option<&str> {
+        Some(&self.0.topic(id)?.name)
     }
 
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {

@@ -146,6 +146,10 @@ fn config(config: &GroupConfig) -> Config {
             members_max: config.consumer.members_max,
             session_timeout: config.consumer.session_timeout,
             assignment_interval: config.consumer.assignment_interval,
+            migration: consumer::Migration {
+                upgrades: config.consumer.upgrades,
+                downgrades: config.consumer.downgrades,
+            },
             ..consumer::Config::default()
         },
     }

@@ -29,6 +29,7 @@ mod join;
 mod leave;
 mod member;
 mod members;
+mod migrate;
 mod offset;
 mod persist;
 mod rebalance;
@@ -188,9 +189,17 @@ impl Group {
 
     /// Takes its deadlines back, as it ends.
     pub(super) fn cancel_timers(&self, timers: &mut Timers) {
+        self.cancel_own_timers(timers);
+        for member in self.members.keys() {
+            timers.cancel(&self.session_timer(member));
+        }
+    }
+
+    /// Takes its deadlines back, but for those of its members, who may go on in a group of the other protocol.
+    pub(super) fn cancel_own_timers(&self, timers: &mut Timers) {
         timers.cancel(&self.join_timer());
         timers.cancel(&self.sync_timer());
-        for member in self.members.keys().chain(&self.pending_join) {
+        for member in &self.pending_join {
             timers.cancel(&self.session_timer(member));
         }
     }

@@ -24,6 +24,13 @@ impl Group {
         }
     }
 
+    /// The group was one of the consumer protocol until now: its members join it.
+    pub(in crate::coordinator::group) fn begin_anew(&mut self, turn: &mut Turn<'_>) {
+        if self.state == State::Stable {
+            self.prepare(turn);
+        }
+    }
+
     /// Empty, Completing or Stable → Preparing. Kafka: `GroupMetadataManager.prepareRebalance`.
     pub(super) fn prepare(&mut self, turn: &mut Turn<'_>) {
         if self.state == State::CompletingRebalance {

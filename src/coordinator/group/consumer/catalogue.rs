@@ -9,6 +9,9 @@ pub trait Catalogue: std::fmt::Debug {
     /// A topic by name.
     fn topic(&self, name: &str) -> Option<Topic>;
 
+    /// The name of a topic.
+    fn name(&self, id: TopicId) -> Option<&str>;
+
     /// The names of all topics that groups may read, in an order that stays the same.
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_>;
 
@@ -22,6 +25,10 @@ pub struct NoTopics;
 
 impl Catalogue for NoTopics {
     fn topic(&self, _: &str) -> Option<Topic> {
+        None
+    }
+
+    fn name(&self, _: TopicId) -> Option<&str> {
         None
     }
 

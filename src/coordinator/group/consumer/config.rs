@@ -4,6 +4,15 @@ use std::time::Duration;
 
 use super::assign::Assignor;
 
+/// `group.consumer.migration.policy`: which groups change their protocol while they have members.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Migration {
+    /// Classic groups that a member of the consumer protocol joins.
+    pub upgrades: bool,
+    /// Consumer groups that the last member of the consumer protocol leaves.
+    pub downgrades: bool,
+}
+
 /// The settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -15,6 +24,7 @@ pub struct Config {
     pub session_timeout: Duration,
     /// `group.consumer.assignment.interval.ms`: from one assignment of a group to the next.
     pub assignment_interval: Duration,
+    pub migration: Migration,
     /// Members and partitions of a group that is assigned within a heartbeat; larger ones are in steps.
     pub assigned_at_once_max: usize,
     /// Topics of a cluster in which a regular expression is resolved within a heartbeat; in more, it is in steps.
@@ -28,6 +38,10 @@ impl Default for Config {
             members_max: usize::MAX,
             session_timeout: Duration::from_secs(45),
             assignment_interval: Duration::from_secs(1),
+            migration: Migration {
+                upgrades: true,
+                downgrades: true,
+            },
             assigned_at_once_max: 1000,
             resolved_at_once_max: 1000,
         }

@@ -10,7 +10,7 @@ use crate::coordinator::group::GroupError;
 
 use super::member::{EPOCH_AWAY, current_to_value};
 use super::record::{ConsumerRecord, What};
-use super::{Assignment, Catalogue, Config, Group, Member, MemberState, Owned};
+use super::{Assignment, Catalogue, ClassicMember, Config, Group, Member, MemberState, Owned};
 
 /// The epoch with which a member joins.
 const EPOCH_JOIN: i32 = 0;
@@ -36,6 +36,16 @@ pub struct Heartbeat {
     pub subscribed_regex: Option<Arc<str>>,
     pub assignor: Option<Arc<str>>,
     pub owned: Option<Assignment>,
+    /// Of a member that joins by the classic protocol.
+    pub classic: Option<ClassicJoin>,
+}
+
+/// What a member says beside a heartbeat, as it joins by the classic protocol.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ClassicJoin {
+    pub member: ClassicMember,
+    /// It came without an id, which it was given.
+    pub has_fresh_id: bool,
 }
 
 /// What it is told.
@@ -183,6 +193,7 @@ impl Heartbeat {
         let regex = self.subscribed_regex.as_ref();
         let names = self.subscribed_names.as_ref();
         self.client_id != member.client_id
+            || member.classic.is_some()
             || self.client_host != member.client_host
             || differs(&self.instance_id, &member.instance_id)
             || differs(&self.rack_id, &member.rack_id)
@@ -203,6 +214,7 @@ impl Heartbeat {
         let mut changed = member.clone();
         changed.client_id = Arc::clone(&self.client_id);
         changed.client_host = Arc::clone(&self.client_host);
+        changed.classic = self.classic.as_ref().map(|classic| classic.member.clone());
         if let Some(instance_id) = &self.instance_id {
             changed.instance_id = Some(Arc::clone(instance_id));
         }
@@ -336,12 +348,23 @@ impl Group {
         };
         let is_same = *owner == beat.member_id;
         if beat.is_joining() {
-            if !is_same && member.current.epoch != EPOCH_AWAY {
-                return Err(Refused::UnreleasedInstance {
-                    member: Arc::clone(&beat.member_id),
-                    instance: Arc::clone(instance),
-                    owner: Arc::clone(owner),
-                });
+            match &beat.classic {
+                Some(classic) if classic.has_fresh_id => {}
+                Some(_) => {
+                    check_instance(instance, owner, beat)?;
+                    return Ok(Found {
+                        member: member.clone(),
+                        replaces: None,
+                    });
+                }
+                None if is_same || member.current.epoch == EPOCH_AWAY => {}
+                None => {
+                    return Err(Refused::UnreleasedInstance {
+                        member: Arc::clone(&beat.member_id),
+                        instance: Arc::clone(instance),
+                        owner: Arc::clone(owner),
+                    });
+                }
             }
             let mut member = member.clone();
             member.current.epoch = 0;

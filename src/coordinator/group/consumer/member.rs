@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use duramen_wire::messages::consumer_group_current_member_assignment_value as current_value;
 use duramen_wire::messages::consumer_group_current_member_assignment_value::ConsumerGroupCurrentMemberAssignmentValue;
-use duramen_wire::messages::consumer_group_member_metadata_value::ConsumerGroupMemberMetadataValue;
+use duramen_wire::messages::consumer_group_member_metadata_value::{
+    ClassicMemberMetadata, ClassicProtocol, ConsumerGroupMemberMetadataValue,
+};
 use duramen_wire::messages::consumer_group_target_assignment_member_value as target_value;
 use duramen_wire::messages::consumer_group_target_assignment_member_value::ConsumerGroupTargetAssignmentMemberValue;
 
@@ -27,7 +30,17 @@ pub struct Member {
     pub subscribed_regex: Option<Arc<str>>,
     pub rebalance_timeout_ms: i32,
     pub assignor: Option<Arc<str>>,
+    /// Of a member that speaks the classic protocol.
+    pub classic: Option<ClassicMember>,
     pub current: Current,
+}
+
+/// What a member that speaks the classic protocol said as it joined.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct ClassicMember {
+    pub session_timeout_ms: i32,
+    /// In the order of its preference, each by name and with its subscription.
+    pub protocols: Vec<(Arc<str>, Bytes)>,
 }
 
 fn text(text: &Arc<str>) -> String {
@@ -46,7 +59,15 @@ impl Member {
             subscribed_topic_regex: self.subscribed_regex.as_ref().map(text),
             rebalance_timeout_ms: self.rebalance_timeout_ms,
             server_assignor: self.assignor.as_ref().map(text),
-            classic_member_metadata: None,
+            classic_member_metadata: self.classic.as_ref().map(|classic| ClassicMemberMetadata {
+                session_timeout_ms: classic.session_timeout_ms,
+                supported_protocols: (classic.protocols.iter())
+                    .map(|(name, metadata)| ClassicProtocol {
+                        name: text(name),
+                        metadata: metadata.clone(),
+                    })
+                    .collect(),
+            }),
         }
     }
 
@@ -65,6 +86,17 @@ impl Member {
         self.subscribed_regex = optional(&value.subscribed_topic_regex).filter(|regex: &Arc<str>| !regex.is_empty());
         self.rebalance_timeout_ms = value.rebalance_timeout_ms;
         self.assignor = optional(&value.server_assignor);
+        self.classic = value.classic_member_metadata.as_ref().map(|classic| ClassicMember {
+            session_timeout_ms: classic.session_timeout_ms,
+            protocols: (classic.supported_protocols.iter())
+                .map(|protocol| {
+                    (
+                        protocol.name.as_str().into(),
+                        Bytes::copy_from_slice(&protocol.metadata),
+                    )
+                })
+                .collect(),
+        });
     }
 }
 

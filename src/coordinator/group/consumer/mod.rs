@@ -9,6 +9,7 @@
 
 pub mod assign;
 mod catalogue;
+mod classic;
 mod config;
 mod describe;
 mod gather;
@@ -25,12 +26,13 @@ mod target;
 mod tests;
 
 pub use catalogue::{Catalogue, NoTopics, fingerprint};
-pub use config::Config;
+pub use classic::{as_heartbeat, assignment_of, subscription_of};
+pub use config::{Config, Migration};
 pub use describe::{Described, DescribedMember};
 pub use gather::Gathering;
 pub use group::{Group, GroupState};
 pub use heartbeat::{Beaten, Heartbeat, Outcome, Refused, Surroundings};
-pub use member::{EPOCH_AWAY, Member};
+pub use member::{ClassicMember, EPOCH_AWAY, Member};
 pub use partitions::{Assignment, Owned, Partitions};
 pub use reconcile::{Current, MemberState, Reconcile};
 pub use record::{ConsumerRecord, What};

@@ -14,14 +14,15 @@ impl Group {
             return Ok(());
         }
         let member = self.members.get(&commit.member_id).ok_or(GroupError::UnknownMember)?;
-        if !commit.knows_epochs {
+        let (is_classic, stale) = epoch_error(member);
+        if !commit.knows_epochs && !is_classic {
             return Err(GroupError::UnsupportedVersion);
         }
         if commit.generation == member.current.epoch {
             return Ok(());
         }
         if commit.generation > member.current.epoch {
-            return Err(GroupError::StaleMemberEpoch);
+            return Err(stale);
         }
         let had = |member: &Member, topic, partition| {
             let since = member.current.assigned.get(topic, partition);
@@ -31,7 +32,7 @@ impl Group {
         let mut offsets = commit.offsets.iter();
         match offsets.all(|offset| had(member, offset.topic_id, offset.partition)) {
             true => Ok(()),
-            false => Err(GroupError::StaleMemberEpoch),
+            false => Err(stale),
         }
     }
 
@@ -44,7 +45,7 @@ impl Group {
         let member = self.members.get(id).ok_or(GroupError::UnknownMember)?;
         match fetch.member_epoch == member.current.epoch {
             true => Ok(()),
-            false => Err(GroupError::StaleMemberEpoch),
+            false => Err(epoch_error(member).1),
         }
     }
 
@@ -62,5 +63,13 @@ impl Group {
             true => Ok(()),
             false => Err(GroupError::NonEmptyGroup),
         }
+    }
+}
+
+/// Whether a member speaks the classic protocol, and what it is told when it comes with another epoch.
+fn epoch_error(member: &Member) -> (bool, GroupError) {
+    match member.classic.is_some() {
+        true => (true, GroupError::IllegalGeneration),
+        false => (false, GroupError::StaleMemberEpoch),
     }
 }

@@ -287,6 +287,37 @@ impl Group {
         whats.map(|what| self.record(what))
     }
 
+    /// The records of a group that begins with members, all of them in one epoch.
+    #[must_use]
+    pub fn founding(
+        id: &Arc<str>,
+        epoch: i32,
+        members: Vec<(Arc<str>, Member)>,
+        catalogue: &dyn Catalogue,
+        now: TimestampMs,
+    ) -> Vec<ConsumerRecord> {
+        let mut group = Self::new(Arc::clone(id));
+        let mut whats = Vec::new();
+        for (id, member) in &members {
+            whats.push(What::Member(Arc::clone(id), Some(member.subscription_value())));
+        }
+        for what in &whats {
+            group.replay(what);
+        }
+        let metadata_hash = fingerprint(group.topics_without(&[], catalogue).into_iter());
+        whats.push(What::Group(Some(ConsumerGroupMetadataValue { epoch, metadata_hash })));
+        for (id, member) in &members {
+            let assigned = member.current.assigned.iter();
+            let target: Assignment = assigned.map(|(topic, partition, _)| (topic, partition)).collect();
+            whats.push(What::Target(Arc::clone(id), Some(target_to_value(&target))));
+        }
+        whats.push(target_epoch(epoch, now));
+        for (id, member) in &members {
+            whats.push(What::Current(Arc::clone(id), Some(current_to_value(&member.current))));
+        }
+        whats.into_iter().map(|what| group.record(what)).collect()
+    }
+
     /// Records of targets that were computed in steps; members that have gone meanwhile are left out.
     #[must_use]
     pub fn adopt(&self, targets: impl Iterator<Item = (Arc<str>, Assignment)>) -> Vec<ConsumerRecord> {

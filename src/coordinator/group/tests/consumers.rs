@@ -6,7 +6,7 @@ use super::consumer::assign::Topic;
 use super::consumer::{Assignment, Beaten, Catalogue, Heartbeat as Beat, Refused};
 use super::*;
 
-const TOPIC_ID: TopicId = TopicId([7; 16]);
+pub(super) const TOPIC_ID: TopicId = TopicId([7; 16]);
 
 /// So many topics, `topic` the first, all with the same number of partitions.
 #[derive(Debug)]
@@ -40,6 +40,11 @@ impl Catalogue for Topics {
         })
     }
 
+    fn name(&self, id: TopicId) -> Option<&str> {
+        let is_same = |name: &&String| self.topic(name).is_some_and(|topic| topic.id == id);
+        self.names.iter().find(is_same).map(String::as_str)
+    }
+
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         Box::new(self.names.iter().map(String::as_str))
     }
@@ -49,13 +54,13 @@ impl Catalogue for Topics {
     }
 }
 
-fn world(topics: usize, partitions: i32) -> World {
+pub(super) fn world(topics: usize, partitions: i32) -> World {
     let mut world = World::eager();
     world.coordinator.on_topics(Topics::of(topics, partitions));
     world
 }
 
-fn joining(id: &str) -> Beat {
+pub(super) fn joining(id: &str) -> Beat {
     Beat {
         group: "g".into(),
         member_id: id.into(),
@@ -66,7 +71,7 @@ fn joining(id: &str) -> Beat {
     }
 }
 
-fn going_on(id: &str, epoch: i32) -> Beat {
+pub(super) fn going_on(id: &str, epoch: i32) -> Beat {
     Beat {
         group: "g".into(),
         member_id: id.into(),
@@ -77,21 +82,21 @@ fn going_on(id: &str, epoch: i32) -> Beat {
 }
 
 impl World {
-    fn beat(&mut self, beat: &Beat) -> Result<Beaten, Refused> {
-        let ticket = self.ask(Request::ConsumerHeartbeat(beat.clone()));
+    pub(super) fn beat(&mut self, beat: &Beat) -> Result<Beaten, Refused> {
+        let ticket = self.ask(Request::ConsumerHeartbeat(Box::new(beat.clone())));
         let Answer::ConsumerHeartbeat(result) = self.answer(ticket) else {
             panic!("{:?}", self.answer(ticket))
         };
         result.clone()
     }
 
-    fn joined_consumer(&mut self, id: &str) -> i32 {
+    pub(super) fn joined_consumer(&mut self, id: &str) -> i32 {
         let beaten = self.beat(&joining(id)).unwrap();
         beaten.member_epoch
     }
 
     /// Does all work; how many slices it took, and the most records in one.
-    fn work(&mut self) -> (usize, usize) {
+    pub(super) fn work(&mut self) -> (usize, usize) {
         let (mut slices, mut most) = (0, 0);
         while self.coordinator.has_work() {
             let effects = self.coordinator.work(self.now());
@@ -104,7 +109,7 @@ impl World {
     }
 
     /// What a coordinator that reads the log knows of the group is what this one knows.
-    fn check_log(&self) {
+    pub(super) fn check_log(&self) {
         let mut loaded = Coordinator::new(Config::default());
         for record in &self.log {
             loaded.replay(record);
@@ -112,12 +117,12 @@ impl World {
         assert_eq!(loaded.consumer("g"), self.coordinator.consumer("g"));
     }
 
-    fn members(&self) -> usize {
+    pub(super) fn members(&self) -> usize {
         self.coordinator.consumer("g").map_or(0, |group| group.members().len())
     }
 }
 
-fn held(beaten: &Beaten) -> usize {
+pub(super) fn held(beaten: &Beaten) -> usize {
     beaten.assigned.as_ref().map_or(0, consumer::Partitions::len)
 }
 
@@ -287,7 +292,9 @@ fn a_group_is_deleted_with_its_offsets() {
 fn groups_of_the_other_protocol() {
     let mut world = world(1, 4);
     world.joined_consumer("a");
-    let ticket = world.ask(Request::Join(join("")));
+    let mut other = join("");
+    other.protocol_type = "other".into();
+    let ticket = world.ask(Request::Join(other));
     assert_eq!(world.join_refused(ticket).0, GroupError::InconsistentProtocol);
     assert_eq!(world.heartbeat("a", 2), Err(GroupError::UnknownMember));
     world.commit(commit("a", 2, 5)).unwrap();
@@ -295,6 +302,7 @@ fn groups_of_the_other_protocol() {
     world.beat(&going_on("a", -1)).unwrap();
     world.stable(1);
     assert!(world.coordinator.consumer("g").is_none());
+    // Its leader did not write what consumers write.
     let refused = world.beat(&joining("b")).unwrap_err();
     assert_eq!(refused, Refused::OtherProtocol("g".into()));
     world.advance(seconds(60));

@@ -15,6 +15,7 @@ mod consumers;
 mod expiry;
 mod generation;
 mod load;
+mod mixed;
 mod offset;
 mod restart;
 mod simulation;

@@ -30,6 +30,11 @@ impl Catalogue for Topics {
         self.0.get(name).copied()
     }
 
+    fn name(&self, id: TopicId) -> Option<&str> {
+        let found = self.0.iter().find(|(_, topic)| topic.id == id);
+        found.map(|(name, _)| *name)
+    }
+
     fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         Box::new(self.0.keys().copied())
     }
