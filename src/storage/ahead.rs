@@ -42,8 +42,11 @@ const STEP_BYTES_MAX: usize = if cfg!(feature = "sim") {
     APPEND_STEP_BYTES * 2
 };
 
-/// A step that took longer is followed by shorter ones, and one that took less than half of it by longer ones.
+/// A step that took longer is followed by shorter ones; some in a row that took less than half of it, by longer ones.
 const STEP: Duration = Duration::from_micros(120);
+
+/// Memory that a host has to give first comes between memory that is there: a few brief steps tell nothing of the next.
+const BRIEF_STEPS_MIN: u32 = 8;
 
 /// The end of a log while a batch is written ahead.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub(super) struct Place {
     left: Event,
     /// Bytes of the next step.
     step_bytes: Cell<usize>,
+    /// The last ones that were brief.
+    brief_steps: Cell<u32>,
     written: RefCell<Option<Written>>,
     /// A segment whose files are being made.
     pub(super) rolling: Cell<Option<Rolling>>,
@@ -70,6 +75,7 @@ impl Default for Place {
             is_taken: Cell::new(false),
             left: Event::new(),
             step_bytes: Cell::new(STEP_BYTES_MIN),
+            brief_steps: Cell::new(0),
             written: RefCell::new(None),
             rolling: Cell::new(None),
         }
@@ -79,14 +85,16 @@ impl Default for Place {
 impl Place {
     /// A step of so many bytes took so long.
     fn note_step(&self, took: Duration) {
+        let brief_steps = if took < STEP / 2 { self.brief_steps.get() + 1 } else { 0 };
         let bytes = self.step_bytes.get();
         let next = if took > STEP {
             bytes / 2
-        } else if took < STEP / 2 {
+        } else if brief_steps >= BRIEF_STEPS_MIN {
             bytes * 2
         } else {
             bytes
         };
+        self.brief_steps.set(brief_steps % BRIEF_STEPS_MIN);
         self.step_bytes.set(next.clamp(STEP_BYTES_MIN, STEP_BYTES_MAX));
     }
 }
@@ -252,21 +260,30 @@ mod tests {
 
     #[test]
     fn steps_take_about_as_long_whatever_the_machine_needs_for_them() {
-        const TOOK: [(u64, usize); 9] = [
-            (10, 2),
-            (10, 4),
-            (59, 8),
-            (10, 8),
-            (100, 8),
-            (400, 4),
-            (800, 2),
-            (800, 1),
-            (800, 1),
+        const TOOK: [(u64, u32, usize); 12] = [
+            (10, 7, 1),
+            (59, 1, 2),
+            (10, 8, 4),
+            (10, 8, 8),
+            (10, 8, 8),
+            (100, 1, 8),
+            (400, 1, 4),
+            (800, 1, 2),
+            (10, 7, 2),
+            (100, 1, 2),
+            (10, 7, 2),
+            (800, 9, 1),
         ];
         let place = Place::default();
-        for (took, expected) in TOOK {
-            place.note_step(Duration::from_micros(took));
-            assert_eq!(place.step_bytes.get(), expected * STEP_BYTES_MIN, "{took} us");
+        for (took, times, expected) in TOOK {
+            for _ in 0..times {
+                place.note_step(Duration::from_micros(took));
+            }
+            assert_eq!(
+                place.step_bytes.get(),
+                expected * STEP_BYTES_MIN,
+                "{times} of {took} us"
+            );
         }
     }
 
