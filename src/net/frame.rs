@@ -10,8 +10,11 @@ use bytes::{Bytes, BytesMut};
 /// Buffers are reserved whole up to this length; longer frames grow with what arrives.
 const RESERVED_AT_ONCE_BYTES_MAX: usize = 256 * 1024;
 
-/// A buffer that is full becomes this many times as large: the bytes of a long frame are copied by a third once more.
-const GROWTH: usize = 4;
+/// Bytes that are reserved of a longer one at first: the first buffer of a batch of the largest default size is copied in a brief step.
+const RESERVED_FIRST_BYTES: usize = 64 * 1024;
+
+/// A buffer that is full becomes this many times as large. Memory that no byte has arrived for is not touched.
+const GROWTH: usize = 16;
 
 /// Why a stream cannot be cut any further; the connection has to be closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -110,7 +113,11 @@ impl FrameDecoder {
             });
         }
         self.length = Some(length);
-        self.body = BytesMut::with_capacity(length.min(RESERVED_AT_ONCE_BYTES_MAX));
+        let reserved = match length <= RESERVED_AT_ONCE_BYTES_MAX {
+            true => length,
+            false => RESERVED_FIRST_BYTES,
+        };
+        self.body = BytesMut::with_capacity(reserved);
         Ok(Some(length))
     }
 
