@@ -15,6 +15,7 @@ use super::socket::Socket;
 use crate::base::offset::FilePosition;
 use crate::rt::fs::File;
 use crate::rt::uring::operations::outcome;
+use crate::rt::uring::task::yield_if_needed;
 
 /// Slices of one sendmsg: the kernel's IOV_MAX.
 const SLICES_MAX: usize = 1024;
@@ -52,6 +53,8 @@ impl Stream {
                     socket.try_send_now(&mut bytes)?;
                     socket.send_bytes(std::mem::take(&mut bytes), libc::MSG_MORE).await?;
                     socket.send_range(&file, position, length).await?;
+                    // A message may have hundreds of short ones.
+                    yield_if_needed().await;
                 }
             }
         }

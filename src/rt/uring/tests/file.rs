@@ -1,5 +1,7 @@
+use std::cell::Cell;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use bytes::Bytes;
 use crate::base::offset::FilePosition;
 use crate::rt::fs::{self, Directory, File, Open};
 use crate::rt::net::{Listener, SendPart};
-use crate::rt::task::block_on;
+use crate::rt::task::{block_on, spawn, yield_now};
 use crate::rt::time::timeout;
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -155,6 +157,43 @@ fn send_to_slow_reader(cold: bool) {
         assert_eq!(&all[..4], b"head");
         assert!(all[4..all.len() - 4] == bytes[3..]);
         assert_eq!(&all[all.len() - 4..], b"tail");
+    });
+}
+
+#[test]
+fn others_have_turns_while_many_short_ranges_are_sent() {
+    const PARTS: u64 = 2000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        file.write_at(FilePosition(0), &[&pattern(10)]).unwrap();
+        let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let address = listener.local_address();
+        let peer = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            TcpStream::connect(address).unwrap().read_to_end(&mut all).unwrap();
+            all
+        });
+        let stream = listener.accept().await.unwrap();
+        let turns = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&turns);
+        spawn(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                yield_now().await;
+            }
+        });
+        let part = SendPart::File {
+            file,
+            position: FilePosition(0),
+            length: 10,
+        };
+        let parts = (0..PARTS).map(|_| part.clone()).collect();
+        stream.send_all(parts).await.unwrap();
+        assert!(turns.get() > 2, "{} turns", turns.get());
+        drop(stream);
+        assert!(peer.join().unwrap() == pattern(10).repeat(usize::try_from(PARTS).unwrap()));
     });
 }
 
