@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use thiserror::Error;
 
 use super::checkpoint::replace_file_now;
-use super::error::{Health, StorageError};
+use super::error::{Health, StorageError, is_full};
 use super::identity::{Claim, identify};
 use super::journal::{self, JournalError, JournalFiles};
 use super::open::{OpenRequest, Shutdown};
@@ -18,7 +18,8 @@ use crate::log::Settings;
 use crate::log::checkpoint::{decode_offsets, encode_offsets};
 use crate::log::names::{
     CLEAN_SHUTDOWN, COMPACTED_OFFSETS, DELETED_DIRECTORY_SUFFIX, HIGH_WATERMARKS, LOG_START_OFFSETS,
-    PARTITION_METADATA, RECOVERY_POINTS, deleted_directory_name, parse_directory_name, stray_directory_name,
+    PARTITION_METADATA, RECOVERY_POINTS, deleted_directory_name, parse_directory_name, parse_file_name,
+    stray_directory_name,
 };
 use crate::log::properties::{MetaProperties, decode_partition_metadata, encode_clean_shutdown};
 use crate::rt::{fs, random};
@@ -230,7 +231,10 @@ impl LogDirectory {
     /// # Errors
     /// [`StorageError::Offline`].
     pub async fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
-        let renamed = self.rename_partition(partition, stray_directory_name).await?;
+        self.health().check()?;
+        let path = self.partition_path(partition);
+        let renamed = self.rename_partition(partition, stray_directory_name).await;
+        let renamed = renamed.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
         let synced = fs::sync_names(&self.inner.path).await;
         synced.map_err(|error| self.inner.health.fail("sync", &self.inner.path, &error))?;
         Ok(renamed)
@@ -247,21 +251,27 @@ impl LogDirectory {
     /// # Errors
     /// [`StorageError::Offline`].
     pub async fn begin_deletion(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
-        self.rename_partition(partition, deleted_directory_name).await
+        self.health().check()?;
+        let path = self.partition_path(partition);
+        let mut renamed = self.rename_partition(partition, deleted_directory_name).await;
+        if renamed.as_ref().is_err_and(is_full) {
+            // A new name may need room, and what goes gives it. What is left names its topic still: no start takes it for another's.
+            let emptied = remove_segments(&path).await;
+            emptied.map_err(|error| self.inner.health.fail("remove", &path, &error))?;
+            renamed = self.rename_partition(partition, deleted_directory_name).await;
+        }
+        renamed.map_err(|error| self.inner.health.fail("rename", &path, &error))
     }
 
     async fn rename_partition(
         &self,
         partition: &TopicPartition,
         new_name: fn(&TopicPartition, u128) -> String,
-    ) -> Result<PathBuf, StorageError> {
-        self.inner.health.check()?;
-        let path = self.partition_path(partition);
+    ) -> std::io::Result<PathBuf> {
         let mut unique = [0; 16];
         random::fill(&mut unique);
         let renamed = self.inner.path.join(new_name(partition, u128::from_be_bytes(unique)));
-        let given = fs::give_name(&path, &renamed).await;
-        given.map_err(|error| self.inner.health.fail("rename", &path, &error))?;
+        fs::give_name(&self.partition_path(partition), &renamed).await?;
         Ok(renamed)
     }
 
@@ -377,6 +387,16 @@ impl LogDirectory {
         let written = replace_file_now(&path, text.as_bytes());
         written.map_err(|error| self.inner.health.fail("write", &path, &error))
     }
+}
+
+/// Removes the files of the segments of a partition; what names its topic stays.
+async fn remove_segments(path: &Path) -> std::io::Result<()> {
+    for entry in fs::list(path)? {
+        if entry.name.to_str().is_some_and(|name| parse_file_name(name).is_some()) {
+            fs::unlink(path.join(&entry.name)).await?;
+        }
+    }
+    fs::sync_names(path).await
 }
 
 pub(super) fn partitions_in(path: &Path) -> Result<Vec<Found>, StorageError> {

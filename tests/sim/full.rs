@@ -4,6 +4,7 @@ use std::path::Path;
 
 use duramen::base::ids::{LeaderEpoch, NodeId, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
+use duramen::log::names::{FileKind, file_name};
 use duramen::log::{Origin, Settings};
 use duramen::record::{BatchBuilder, Record};
 use duramen::rt::sim::{Faults, Image, Simulation};
@@ -11,6 +12,15 @@ use duramen::rt::{fs, time};
 use duramen::storage::{Claim, Log, LogDirectory, NewBatch, StorageError};
 
 use crate::shadow::view;
+
+const DATA: &str = "/data";
+
+fn partition() -> TopicPartition {
+    TopicPartition {
+        topic: "t".into(),
+        partition: 0,
+    }
+}
 
 /// Appends until there is no room; the first offsets of the segments.
 fn fill(log: &Log) -> Vec<Offset> {
@@ -37,32 +47,44 @@ fn fill(log: &Log) -> Vec<Offset> {
     panic!("the disk has no end");
 }
 
-#[test]
-fn segments_go_where_no_new_name_finds_room() {
+/// Does `work` with a log on a full disk, and the first offsets of its segments.
+fn on_full_disk<F: Future<Output = ()> + 'static>(work: impl FnOnce(LogDirectory, Log, Vec<Offset>) -> F + 'static) {
     let faults = Faults {
         full_after_bytes: Some(20_000),
         ..Faults::default()
     };
     let outcome = Simulation::new(1, &Image::default(), faults).run(async {
-        fs::create_directory_all("/data").expect("a directory");
-        let directory = LogDirectory::open(Path::new("/data"), Claim::of(NodeId(1))).expect("a log directory");
+        fs::create_directory_all(DATA).expect("a directory");
+        let directory = LogDirectory::open(Path::new(DATA), Claim::of(NodeId(1))).expect("a log directory");
         directory.begin(LeaderEpoch(1)).expect("it begins");
         directory.health().look_at_room(0);
-        let partition = TopicPartition {
-            topic: "t".into(),
-            partition: 0,
-        };
         let settings = Settings {
             segment_bytes_max: 1500,
             ..Settings::default()
         };
+        let partition = partition();
         let opened = directory.open_log(&partition, TopicId([1; 16]), settings, time::wall());
         let (log, _) = opened.await.expect("a log");
         let segments = fill(&log);
+        work(directory.clone(), log, segments).await;
+        assert!(!directory.health().is_offline());
+    });
+    assert!(outcome.output.is_some());
+}
+
+#[test]
+fn segments_go_where_no_new_name_finds_room() {
+    on_full_disk(|_, log, segments| async move {
         let start = segments[2];
         let trimmed = log.advance_log_start_to(start).await.expect("records are deleted");
-        assert_eq!((trimmed.log_start_offset, trimmed.files), (start, Vec::new()));
-        assert!(!directory.health().is_offline());
+        assert_eq!(trimmed.log_start_offset, start);
+        let first = log
+            .path()
+            .join(format!("{}.deleted", file_name(segments[0], FileKind::Log)));
+        assert!(
+            !trimmed.files.contains(&first),
+            "it gave its room to the names of the others"
+        );
         let names = fs::list(&log.path()).expect("names");
         let mut logs: Vec<_> = names
             .iter()
@@ -71,5 +93,14 @@ fn segments_go_where_no_new_name_finds_room() {
         logs.sort_unstable();
         assert_eq!(logs, segments[2..]);
     });
-    assert!(outcome.output.is_some());
+}
+
+#[test]
+fn a_topic_goes_where_no_new_name_finds_room() {
+    on_full_disk(|directory, log, _| async move {
+        log.retire();
+        let deleted = directory.begin_deletion(&partition()).await.expect("it goes");
+        assert_eq!(directory.topic_id_of(&partition()), None);
+        directory.remove(&[deleted]).await.expect("it is removed");
+    });
 }

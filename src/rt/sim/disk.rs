@@ -34,6 +34,9 @@ pub struct Image {
     pub directories: Vec<PathBuf>,
 }
 
+/// What a name takes that its directory has never had.
+const NAME_BYTES: u64 = 512;
+
 /// What goes wrong, and when. Operations are counted from 1.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Faults {
@@ -43,7 +46,7 @@ pub struct Faults {
     pub fail_write: Option<u64>,
     /// The sync that fails.
     pub fail_sync: Option<u64>,
-    /// Bytes that fit the disk, over all writes.
+    /// Bytes that fit the disk, over all writes; removed files give theirs back.
     pub full_after_bytes: Option<u64>,
     /// Syncs of files say yes and do nothing: a disk that lies, to try tests with.
     pub data_syncs_lie: bool,
@@ -88,7 +91,7 @@ pub(super) struct Disk {
     operations: u64,
     writes: u64,
     syncs: u64,
-    bytes_written: u64,
+    bytes_taken: u64,
     crashed: Option<Image>,
 }
 
@@ -123,7 +126,7 @@ impl Disk {
             operations: 0,
             writes: 0,
             syncs: 0,
-            bytes_written: 0,
+            bytes_taken: 0,
             crashed: None,
         }
     }
@@ -144,7 +147,7 @@ impl Disk {
     /// Bytes that still fit; `None` for a disk that has no end.
     pub(super) fn free_bytes(&self) -> Option<u64> {
         let room = self.faults.full_after_bytes?;
-        Some(room.saturating_sub(self.bytes_written))
+        Some(room.saturating_sub(self.bytes_taken))
     }
 
     /// Counts an operation; the crash comes after the one that was chosen, hence before the next.
@@ -241,7 +244,7 @@ impl Disk {
         if !self.live.contains_key(from) {
             return Err(not_found());
         }
-        if self.free_bytes() == Some(0) && !self.names_made.contains(to) {
+        if self.free_bytes().is_some_and(|free| free < NAME_BYTES) && !self.names_made.contains(to) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let parent = to.parent().unwrap_or(Path::new("")).to_owned();
@@ -250,7 +253,8 @@ impl Disk {
     }
 
     pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
-        self.find(path).ok_or_else(not_found)?;
+        let inode = self.find(path).ok_or_else(not_found)?;
+        self.bytes_taken = self.bytes_taken.saturating_sub(look_into(&inode).len());
         let parent = path.parent().unwrap_or(Path::new("")).to_owned();
         self.change(&parent, NameChange::Remove(path.to_owned()));
         Ok(())
@@ -332,14 +336,10 @@ impl Disk {
         if self.faults.fail_write == Some(self.writes) {
             return Err(broken());
         }
-        self.bytes_written += bytes.len() as u64;
-        if self
-            .faults
-            .full_after_bytes
-            .is_some_and(|room| self.bytes_written > room)
-        {
+        if self.free_bytes().is_some_and(|free| free < bytes.len() as u64) {
             return Err(io::ErrorKind::StorageFull.into());
         }
+        self.bytes_taken += bytes.len() as u64;
         look_into(inode).write(position, bytes);
         Ok(())
     }
