@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::consumer::assign::Assigning;
-use super::consumer::{Assignment, Gathering, Resolving};
+use super::consumer::assign::{Assigning, Dealt};
+use super::consumer::{Gathering, Resolving};
 use super::{Coordinator, Effects, Now, Record};
 
 /// Partitions that an assignor looks at in one slice.
@@ -63,7 +63,7 @@ enum Doing {
     Adopting {
         group: Arc<str>,
         epoch: i32,
-        targets: VecDeque<(Arc<str>, Assignment)>,
+        targets: VecDeque<(Arc<str>, Dealt)>,
     },
 }
 
@@ -228,7 +228,7 @@ impl Coordinator {
         &self,
         group: Arc<str>,
         epoch: i32,
-        mut targets: VecDeque<(Arc<str>, Assignment)>,
+        mut targets: VecDeque<(Arc<str>, Dealt)>,
         now: Now,
         records: &mut Vec<Record>,
     ) -> Option<Doing> {

@@ -35,6 +35,12 @@ impl<T> Partitions<T> {
         self.0.get(&topic)?.get(&partition)
     }
 
+    /// The partitions of one topic.
+    #[must_use]
+    pub fn of_topic(&self, topic: TopicId) -> Option<&BTreeMap<i32, T>> {
+        self.0.get(&topic)
+    }
+
     #[must_use]
     pub fn contains(&self, topic: TopicId, partition: i32) -> bool {
         self.get(topic, partition).is_some()

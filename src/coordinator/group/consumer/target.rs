@@ -9,7 +9,7 @@ use duramen_wire::messages::consumer_group_target_assignment_metadata_value::Con
 use crate::base::ids::TopicId;
 use crate::base::time::TimestampMs;
 
-use super::assign::Topic;
+use super::assign::{Dealt, Topic};
 use super::catalogue::fingerprint;
 use super::gather::Gathering;
 use super::heartbeat::{Heartbeat, Refused, Surroundings};
@@ -202,7 +202,8 @@ impl<'a> Turn<'a> {
         let (_, mut assigning) = gathering.finish(config);
         while !assigning.advance(usize::MAX) {}
         self.target_epoch = self.epoch;
-        for (id, target) in assigning.finish() {
+        for (id, dealt) in assigning.finish() {
+            let target: Assignment = dealt.into_iter().collect();
             if id == *self.id {
                 self.target.clone_from(&target);
             }
@@ -320,7 +321,9 @@ impl Group {
 
     /// Records of targets that were computed in steps; members that have gone meanwhile are left out.
     #[must_use]
-    pub fn adopt(&self, targets: impl Iterator<Item = (Arc<str>, Assignment)>) -> Vec<ConsumerRecord> {
+    pub fn adopt(&self, targets: impl IntoIterator<Item = (Arc<str>, Dealt)>) -> Vec<ConsumerRecord> {
+        let targets = targets.into_iter();
+        let targets = targets.map(|(id, dealt)| (id, dealt.into_iter().collect::<Assignment>()));
         let others =
             targets.filter(|(id, target)| self.members.contains_key(id) && self.targets.get(id) != Some(target));
         let records = others.map(|(id, target)| self.record(What::Target(id, Some(target_to_value(&target)))));

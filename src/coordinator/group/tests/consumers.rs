@@ -10,13 +10,13 @@ pub(super) const TOPIC_ID: TopicId = TopicId([7; 16]);
 
 /// So many topics, `topic` the first, all with the same number of partitions.
 #[derive(Debug)]
-struct Topics {
+pub(super) struct Topics {
     names: Vec<String>,
     partitions: i32,
 }
 
 impl Topics {
-    fn of(count: usize, partitions: i32) -> Box<Self> {
+    pub(super) fn of(count: usize, partitions: i32) -> Box<Self> {
         let others = (1..count).map(|number| format!("topic-{number}"));
         Box::new(Self {
             names: std::iter::once("topic".to_owned()).chain(others).collect(),

@@ -10,7 +10,7 @@ use super::consumer::{Assignment, Heartbeat as Beat, Migration, Refused};
 use super::consumers::{TOPIC_ID, going_on, held, joining, world};
 use super::*;
 
-fn written<M: Message>(message: &M) -> Bytes {
+pub(super) fn written<M: Message>(message: &M) -> Bytes {
     let mut writer = Writer::new();
     writer.int16(1);
     message.encode(&mut writer, 1).unwrap();

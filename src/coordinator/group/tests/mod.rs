@@ -16,6 +16,7 @@ mod expiry;
 mod generation;
 mod load;
 mod mixed;
+mod mixed_simulation;
 mod offset;
 mod restart;
 mod simulation;

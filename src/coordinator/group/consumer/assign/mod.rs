@@ -68,6 +68,9 @@ pub struct Input {
     pub members: Vec<Candidate>,
 }
 
+/// Partitions in the order in which they were dealt out: making an [`Assignment`] of them is left to who needs it, member by member.
+pub type Dealt = Vec<(TopicId, i32)>;
+
 /// An assignment in the making.
 #[derive(Debug)]
 pub enum Assigning {
@@ -94,7 +97,7 @@ impl Assigning {
 
     /// What each member is to have, in the order of the members. Whole once [`advance`](Self::advance) has said so.
     #[must_use]
-    pub fn finish(self) -> Vec<(Arc<str>, Assignment)> {
+    pub fn finish(self) -> Vec<(Arc<str>, Dealt)> {
         let (input, assigned) = match self {
             Self::Uniform(uniform) => uniform.finish(),
             Self::Range(range) => range.finish(),
@@ -109,5 +112,6 @@ impl Assigning {
 pub fn assign(assignor: Assignor, input: Input) -> Vec<(Arc<str>, Assignment)> {
     let mut assigning = Assigning::begin(assignor, input);
     while !assigning.advance(usize::MAX) {}
-    assigning.finish()
+    let dealt = assigning.finish().into_iter();
+    dealt.map(|(id, dealt)| (id, dealt.into_iter().collect())).collect()
 }

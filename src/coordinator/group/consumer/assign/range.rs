@@ -3,7 +3,7 @@
 //! Members stand in one order for all topics, static ones before others, so that partitions of one number of two topics of one size meet.
 //! Kafka: `RangeAssignor`.
 
-use super::{Assignment, Input};
+use super::{Dealt, Input};
 
 /// An assignment in the making.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub struct Range {
     input: Input,
     /// Places of the members, in the order in which they are served.
     order: Vec<usize>,
-    assigned: Vec<Assignment>,
+    assigned: Vec<Dealt>,
     next_topic: usize,
 }
 
@@ -23,7 +23,7 @@ impl Range {
             (member.instance_id.is_none(), &member.instance_id, &member.id)
         });
         Self {
-            assigned: vec![Assignment::default(); input.members.len()],
+            assigned: vec![Dealt::new(); input.members.len()],
             input,
             order,
             next_topic: 0,
@@ -56,15 +56,13 @@ impl Range {
         let mut next = 0;
         for (rank, member) in (0..).zip(members) {
             let end = next + each + i32::from(rank < one_more);
-            for partition in next..end {
-                self.assigned[member].insert(topic.id, partition, ());
-            }
+            self.assigned[member].extend((next..end).map(|partition| (topic.id, partition)));
             next = end;
         }
         partitions + self.order.len()
     }
 
-    pub(super) fn finish(self) -> (Input, Vec<Assignment>) {
+    pub(super) fn finish(self) -> (Input, Vec<Dealt>) {
         (self.input, self.assigned)
     }
 }

@@ -234,7 +234,11 @@ fn steps_make_no_difference() {
         }
         assert!(rounds > 3);
         assert_eq!(
-            assigning.finish(),
+            assigning
+                .finish()
+                .into_iter()
+                .map(|(id, dealt)| (id, dealt.into_iter().collect()))
+                .collect::<Vec<(_, Assignment)>>(),
             assign(assignor, input.clone()),
             "{}",
             assignor.name()

@@ -7,13 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Assignment, Input};
+use super::{Dealt, Input};
 
 /// Topics with the same subscribers.
 #[derive(Debug)]
 struct Market {
-    /// Places of its members.
-    members: Vec<usize>,
     /// Its members by how much each has in all.
     by_load: BTreeSet<(usize, usize)>,
     /// Partitions of this market that each member has: (topic, partition).
@@ -71,7 +69,6 @@ impl Uniform {
                     markets_of[member].push(markets.len());
                 }
                 markets.push(Market {
-                    members: members.clone(),
                     by_load: members.iter().map(|member| (0, *member)).collect(),
                     held: BTreeMap::new(),
                 });
@@ -109,18 +106,23 @@ impl Uniform {
 
     /// A member keeps what it had of topics that it is subscribed to.
     fn keep(&mut self, member: usize) -> usize {
-        let Some(candidate) = self.input.members.get(member) else {
+        let Some(candidate) = self.input.members.get_mut(member) else {
             self.phase = Phase::Fill(0, 0);
             return 1;
         };
+        // What it had is not needed any more, and is a lot to give back at once in the end.
+        let before = std::mem::take(&mut candidate.before);
         let mut kept = Vec::new();
         for &topic in &candidate.subscribed {
             let Some(known) = self.input.topics.get(topic) else {
                 continue;
             };
-            let before = candidate.before.topics().find(|(id, _)| *id == known.id);
-            let before = before.map(|(_, partitions)| partitions.keys().copied());
-            kept.extend(before.into_iter().flatten().map(|partition| (topic, partition)));
+            let before = before.of_topic(known.id).into_iter();
+            kept.extend(
+                before
+                    .flat_map(|partitions| partitions.keys())
+                    .map(|partition| (topic, *partition)),
+            );
         }
         let work = kept.len() + candidate.subscribed.len() + 1;
         for (topic, partition) in kept {
@@ -203,14 +205,11 @@ impl Uniform {
         looked_at
     }
 
-    pub(super) fn finish(self) -> (Input, Vec<Assignment>) {
-        let mut assigned = vec![Assignment::default(); self.input.members.len()];
-        for market in &self.markets {
-            for member in &market.members {
-                for &(topic, partition) in market.held.get(member).into_iter().flatten() {
-                    assigned[*member].insert(self.input.topics[topic].id, partition, ());
-                }
-            }
+    pub(super) fn finish(self) -> (Input, Vec<Dealt>) {
+        let mut assigned = vec![Dealt::new(); self.input.members.len()];
+        for (member, held) in self.markets.into_iter().flat_map(|market| market.held) {
+            let topics = &self.input.topics;
+            assigned[member].extend(held.into_iter().map(|(topic, partition)| (topics[topic].id, partition)));
         }
         (self.input, assigned)
     }

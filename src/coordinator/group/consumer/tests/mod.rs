@@ -459,7 +459,7 @@ fn large_groups_are_assigned_in_steps() {
     // One has gone meanwhile, and nothing is kept for it.
     let left = books.beat(&going_on("b", -1)).unwrap();
     assert_eq!(left.member_epoch, -1);
-    let records = books.live.adopt(assigning.finish().into_iter());
+    let records = books.live.adopt(assigning.finish());
     books.keep(&records);
     let last = books.live.adopted(epoch, books.now);
     books.keep(last.as_slice());
