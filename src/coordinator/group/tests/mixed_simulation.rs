@@ -21,7 +21,7 @@ use super::mixed::written;
 use super::simulation::Chance;
 use super::*;
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 30;
 const STEPS: u64 = 400;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -267,6 +267,10 @@ impl Simulation {
                 self.world.advance(by);
             }
             13..=16 => drop(self.world.work()),
+            // All of the new protocol go: the others have a group of the old one.
+            17 => (0..self.clients.len())
+                .filter(|index| index % 2 == 1)
+                .for_each(|index| self.leave(index)),
             _ => {
                 let is_heard = !self.chance.one_in(8);
                 if !self.clients[index].is_hung {
