@@ -1,6 +1,6 @@
 //! Batches where they lie: one at the front of a buffer, or several one after another.
 
-use crate::base::crc32c::crc32c;
+use crate::base::crc32c::{Crc32c, crc32c};
 
 use super::error::{BatchError, Corruption, Invalidity};
 use super::header::{BATCH_HEADER_BYTES, BatchHeader, CHECKED_FROM};
@@ -71,6 +71,45 @@ impl<'a> BatchView<'a> {
         let stored = self.header.crc;
         if computed == stored {
             Ok(())
+        } else {
+            Err(Corruption::Checksum { stored, computed })
+        }
+    }
+
+    /// Begins the work of [`BatchView::check_crc`] in steps.
+    #[must_use]
+    pub fn checking(&self) -> Checking<'a> {
+        Checking {
+            stored: self.header.crc,
+            rest: self.bytes.get(CHECKED_FROM..).unwrap_or_default(),
+            checksum: Crc32c::default(),
+        }
+    }
+}
+
+/// A batch whose checksum is being compared with its bytes.
+#[derive(Clone, Debug)]
+pub struct Checking<'a> {
+    stored: u32,
+    rest: &'a [u8],
+    checksum: Crc32c,
+}
+
+impl Checking<'_> {
+    /// Goes over so many more bytes; whether there are others.
+    ///
+    /// # Errors
+    /// As [`BatchView::check_crc`], once there are no others.
+    pub fn advance(&mut self, bytes: usize) -> Result<bool, Corruption> {
+        let (piece, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, &[]));
+        self.checksum.update(piece);
+        self.rest = rest;
+        if !rest.is_empty() {
+            return Ok(true);
+        }
+        let (stored, computed) = (self.stored, self.checksum.value());
+        if computed == stored {
+            Ok(false)
         } else {
             Err(Corruption::Checksum { stored, computed })
         }

@@ -10,6 +10,7 @@ use super::codec::{CompressionLevel, compress};
 use super::error::BatchError;
 use super::header::{Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};
 use super::iterate::RecordHeader;
+use super::seal::{Sealing, sealed};
 use super::varint::{put_varint, put_varlong, varint_bytes, varlong_bytes};
 
 /// One record to be written.
@@ -214,6 +215,16 @@ impl BatchBuilder {
         self
     }
 
+    /// The batch but for its checksum: its records are not compressed.
+    ///
+    /// # Errors
+    /// `TooLarge` when the batch would be longer than the format can say.
+    pub fn sealing(self) -> Result<Sealing, BatchError> {
+        let mut header = self.header;
+        header.attributes = header.attributes.with_compression(Compression::None);
+        Sealing::new(header, self.bytes)
+    }
+
     /// The finished batch.
     ///
     /// # Errors
@@ -233,24 +244,6 @@ impl BatchBuilder {
         };
         sealed(header, bytes)
     }
-}
-
-/// Writes the header, its length and checksum computed, into the room that `bytes` has for it before the records.
-///
-/// # Errors
-/// `TooLarge` when the batch would be longer than the format can say.
-pub(super) fn sealed(header: BatchHeader, mut bytes: Vec<u8>) -> Result<Bytes, BatchError> {
-    let records = bytes.get(BATCH_HEADER_BYTES..).unwrap_or_default();
-    let Some(header) = header.seal(records) else {
-        return Err(BatchError::TooLarge {
-            bytes: bytes.len(),
-            bytes_max: i32::MAX as usize,
-        });
-    };
-    if let Some(front) = bytes.first_chunk_mut::<BATCH_HEADER_BYTES>() {
-        *front = header;
-    }
-    Ok(Bytes::from(bytes))
 }
 
 /// Bytes of a record after its length.

@@ -244,10 +244,17 @@ impl BatchHeader {
 
     /// The 61 bytes for `records`, with length and checksum computed; `None` when a batch cannot be that long.
     #[must_use]
-    pub fn seal(mut self, records: &[u8]) -> Option<[u8; BATCH_HEADER_BYTES]> {
-        self.length = i32::try_from(records.len()).ok()?.checked_add(LENGTH_MIN)?;
-        self.crc = self.checksum(records);
-        Some(self.encode())
+    pub fn seal(self, records: &[u8]) -> Option<[u8; BATCH_HEADER_BYTES]> {
+        let mut header = self.with_record_bytes(records.len())?;
+        header.crc = header.checksum(records);
+        Some(header.encode())
+    }
+
+    /// The header of a batch with so many bytes of records; `None` when a batch cannot be that long.
+    #[must_use]
+    pub fn with_record_bytes(mut self, bytes: usize) -> Option<Self> {
+        self.length = i32::try_from(bytes).ok()?.checked_add(LENGTH_MIN)?;
+        Some(self)
     }
 
     /// The checksum that a batch of this header and `records` should have.

@@ -15,7 +15,7 @@
 //! | `batch` | one batch in a buffer, several batches in a buffer |
 //! | `validate` | the checks on a producer's batch; `walk` the pass over its records, `source` where their bytes come from |
 //! | `iterate` | records, lazily; `search` the one with some timestamp, in steps |
-//! | `build` | new batches; `control` the markers in control batches |
+//! | `build` | new batches, `seal` their last step; `control` the markers in control batches |
 //! | `codec` | gzip, snappy, lz4, zstd; `recompress` from one to another |
 //! | `unpack` | records, expanded step by step |
 //! | `rewrite` | a batch with some of its records: what compaction leaves |
@@ -32,6 +32,7 @@ pub mod header;
 pub mod iterate;
 pub mod recompress;
 pub mod rewrite;
+pub mod seal;
 pub mod search;
 mod source;
 pub mod unpack;

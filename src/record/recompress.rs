@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::batch::BatchView;
-use super::build::sealed;
 use super::codec::{CompressionLevel, Decompressor, Encoder, Expansion};
 use super::error::{BatchError, Invalidity};
 use super::header::{BATCH_HEADER_BYTES, BatchHeader, Compression};
+use super::seal::sealed;
 
 /// Bytes of records that are handed to the codec at once.
-const PIECE_BYTES: usize = 8 * 1024;
+const PIECE_BYTES: usize = 2 * 1024;
 
 /// What a topic wants of the records of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -38,6 +38,15 @@ impl BatchBuilder {
         builder
     }
 
+    /// Collects the records in `buffer`; what it holds is thrown away.
+    #[must_use]
+    pub fn collecting_in(mut self, mut buffer: Vec<u8>) -> Self {
+        buffer.clear();
+        buffer.resize(BATCH_HEADER_BYTES, 0);
+        self.bytes = buffer;
+        self
+    }
+
     /// Adds a record of the batch that is rewritten, at its own offset.
     ///
     /// # Errors

@@ -83,8 +83,13 @@ impl Unpacked<'_> {
     /// The records, from the first on.
     #[must_use]
     pub fn records(&self) -> Records<'_> {
-        let bytes = if self.is_expanded { &self.expanded } else { self.plain };
-        Records::new(self.header, bytes)
+        Records::new(self.header, self.record_bytes())
+    }
+
+    /// The records as they stand in a batch that is not compressed.
+    #[must_use]
+    pub fn record_bytes(&self) -> &[u8] {
+        if self.is_expanded { &self.expanded } else { self.plain }
     }
 
     /// The buffer, for the next batch.

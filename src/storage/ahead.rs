@@ -11,12 +11,12 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::append::NewBatch;
 use super::error::StorageError;
 use super::log::Log;
 use super::roll::Rolling;
+use super::step_bytes::{STEP, StepBytes};
 use crate::base::ids::LeaderEpoch;
 use crate::base::limits::APPEND_STEP_BYTES;
 use crate::base::offset::FilePosition;
@@ -29,8 +29,7 @@ use crate::rt::fs::File;
 use crate::rt::local::Event;
 use crate::rt::{task, time};
 
-/// Fewest and most bytes of one step: long ones cost less, and where the machine has to find memory first a short one takes as long. The
-/// batches of simulated logs are short.
+/// Fewest and most bytes of one step; the batches of simulated logs are short.
 const STEP_BYTES_MIN: usize = if cfg!(feature = "sim") {
     64
 } else {
@@ -42,21 +41,12 @@ const STEP_BYTES_MAX: usize = if cfg!(feature = "sim") {
     APPEND_STEP_BYTES * 2
 };
 
-/// A step that took longer is followed by shorter ones; some in a row that took less than half of it, by longer ones.
-const STEP: Duration = Duration::from_micros(120);
-
-/// Memory that a host has to give first comes between memory that is there: a few brief steps tell nothing of the next.
-const BRIEF_STEPS_MIN: u32 = 8;
-
 /// The end of a log while a batch is written ahead.
 #[derive(Debug)]
 pub(super) struct Place {
     is_taken: Cell<bool>,
     left: Event,
-    /// Bytes of the next step.
-    step_bytes: Cell<usize>,
-    /// The last ones that were brief.
-    brief_steps: Cell<u32>,
+    step_bytes: StepBytes,
     written: RefCell<Option<Written>>,
     /// A segment whose files are being made.
     pub(super) rolling: Cell<Option<Rolling>>,
@@ -74,28 +64,10 @@ impl Default for Place {
         Self {
             is_taken: Cell::new(false),
             left: Event::new(),
-            step_bytes: Cell::new(STEP_BYTES_MIN),
-            brief_steps: Cell::new(0),
+            step_bytes: StepBytes::new(STEP_BYTES_MIN, STEP_BYTES_MAX),
             written: RefCell::new(None),
             rolling: Cell::new(None),
         }
-    }
-}
-
-impl Place {
-    /// A step of so many bytes took so long.
-    fn note_step(&self, took: Duration) {
-        let brief_steps = if took < STEP / 2 { self.brief_steps.get() + 1 } else { 0 };
-        let bytes = self.step_bytes.get();
-        let next = if took > STEP {
-            bytes / 2
-        } else if brief_steps >= BRIEF_STEPS_MIN {
-            bytes * 2
-        } else {
-            bytes
-        };
-        self.brief_steps.set(brief_steps % BRIEF_STEPS_MIN);
-        self.step_bytes.set(next.clamp(STEP_BYTES_MIN, STEP_BYTES_MAX));
     }
 }
 
@@ -167,7 +139,7 @@ impl Log {
         };
         loop {
             let at = begin.plus(ahead.bytes as u64);
-            let end = ahead.bytes + bytes_to_boundary(at, self.inner.place.step_bytes.get());
+            let end = ahead.bytes + self.inner.place.step_bytes.at(at);
             let Some(slice) = records.get(ahead.bytes..end) else {
                 break;
             };
@@ -177,7 +149,7 @@ impl Log {
                 return Err(self.not_written(&self.inner.files.borrow(), &error));
             }
             ahead.bytes = end;
-            self.inner.place.note_step(time::now().since(began));
+            self.inner.place.step_bytes.note(time::now().since(began));
             task::yield_after(STEP).await;
             self.inner.health.check()?;
             if ahead.bytes_in(self) == 0 {
@@ -244,53 +216,5 @@ impl Log {
             let path = directory.join(file_name(segment.base_offset, FileKind::Log));
             self.inner.health.fail("truncate", &path, &error)
         })
-    }
-}
-
-/// A step ends at a multiple of its length in the file: then the page cache can hold it in large pieces.
-fn bytes_to_boundary(at: FilePosition, step_bytes: usize) -> usize {
-    let step = step_bytes as u64;
-    usize::try_from(step - at.0 % step).unwrap_or(step_bytes)
-}
-
-#[cfg(test)]
-#[cfg(not(feature = "sim"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_take_about_as_long_whatever_the_machine_needs_for_them() {
-        const TOOK: [(u64, u32, usize); 12] = [
-            (10, 7, 1),
-            (59, 1, 2),
-            (10, 8, 4),
-            (10, 8, 8),
-            (10, 8, 8),
-            (100, 1, 8),
-            (400, 1, 4),
-            (800, 1, 2),
-            (10, 7, 2),
-            (100, 1, 2),
-            (10, 7, 2),
-            (800, 9, 1),
-        ];
-        let place = Place::default();
-        for (took, times, expected) in TOOK {
-            for _ in 0..times {
-                place.note_step(Duration::from_micros(took));
-            }
-            assert_eq!(
-                place.step_bytes.get(),
-                expected * STEP_BYTES_MIN,
-                "{times} of {took} us"
-            );
-        }
-    }
-
-    #[test]
-    fn steps_end_at_boundaries() {
-        for (at, expected) in [(0, 100), (61, 39), (99, 1), (100, 100), (12_345, 55)] {
-            assert_eq!(bytes_to_boundary(FilePosition(at), 100), expected, "{at}");
-        }
     }
 }

@@ -161,6 +161,38 @@ fn an_assignment_changes_only_what_it_must() {
 }
 
 #[test]
+fn a_checksum_is_compared_in_steps() {
+    let mut builder = BatchBuilder::new();
+    let value = vec![7; 10_000];
+    builder
+        .append(&Record::new(TimestampMs(1), None, Some(&value)))
+        .unwrap();
+    let mut bytes = builder.clone().build().unwrap().to_vec();
+    let mut sealing = builder.sealing().unwrap();
+    while sealing.advance(999) {}
+    assert_eq!(sealing.finish(), bytes, "it is written in steps too");
+    let steps = |bytes: &[u8], at_once| {
+        let mut checking = BatchView::parse(bytes).unwrap().checking();
+        let mut steps = 1;
+        while checking.advance(at_once)? {
+            steps += 1;
+        }
+        Ok::<_, Corruption>(steps)
+    };
+    let checked = bytes.len() - CHECKED_FROM;
+    for (at_once, expected) in [(1, checked), (checked - 1, 2), (checked, 1), (usize::MAX, 1)] {
+        assert_eq!(steps(&bytes, at_once), Ok(expected), "{at_once}");
+    }
+    *bytes.last_mut().unwrap() ^= 1;
+    for at_once in [1, 4096, usize::MAX] {
+        assert!(
+            matches!(steps(&bytes, at_once), Err(Corruption::Checksum { .. })),
+            "{at_once}"
+        );
+    }
+}
+
+#[test]
 fn a_batch_without_records_keeps_its_offsets() {
     let bytes = BatchBuilder::new()
         .base_offset(Offset(100))

@@ -1,7 +1,7 @@
 //! The codecs of record batches: expanding with bounded memory, and compressing.
 //!
 //! A batch expands in chunks, each of which is looked at and thrown away, so that a batch of megabytes passes through a workspace of
-//! kilobytes. A chunk has at most [`CHUNK_BYTES`] (gzip, zstd), one block of at most 4 MiB (lz4), one block of what its writer
+//! kilobytes. A chunk has at most 16 KiB (gzip) or [`CHUNK_BYTES`] (zstd), one block of at most 4 MiB (lz4), one block of what its writer
 //! chose (snappy), which is at most 22 times the compressed bytes. Reading stops as soon as more bytes have come out than allowed.
 
 mod compress;
@@ -21,7 +21,7 @@ use super::header::Compression;
 pub(super) use compress::Encoder;
 pub use compress::{CompressionLevel, compress};
 
-/// Bytes of a chunk, where the codec leaves the choice to the reader.
+/// Bytes of a chunk, where the codec leaves the choice to the reader and is quick.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes of a buffer that are kept between two batches: enough for the largest lz4 block and its history.

@@ -115,11 +115,23 @@ impl File {
     /// # Errors
     /// None here.
     pub async fn read_cold(&self, position: FilePosition, length: usize) -> io::Result<Vec<u8>> {
+        self.read_cold_onto(position, Vec::new(), length).await
+    }
+
+    /// # Errors
+    /// None here.
+    pub async fn read_cold_onto(
+        &self,
+        position: FilePosition,
+        mut bytes: Vec<u8>,
+        length: usize,
+    ) -> io::Result<Vec<u8>> {
         wait_for_disk().await;
+        let begin = bytes.len();
         let bytes_there = usize::try_from(self.len()?.saturating_sub(position.0)).unwrap_or(0);
-        let mut bytes = vec![0; length.min(bytes_there)];
-        let count = self.read_at(position, &mut bytes)?;
-        bytes.truncate(count);
+        bytes.resize(begin + length.min(bytes_there), 0);
+        let count = self.read_at(position, &mut bytes[begin..])?;
+        bytes.truncate(begin + count);
         Ok(bytes)
     }
 

@@ -40,6 +40,12 @@ pub async fn yield_after(_: std::time::Duration) {
     yield_now().await;
 }
 
+/// As [`yield_if_needed`].
+pub async fn end_step_after(_: std::time::Duration) -> bool {
+    yield_now().await;
+    true
+}
+
 /// Runs `work` on the spot: there is one thread.
 pub async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     yield_now().await;

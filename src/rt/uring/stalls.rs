@@ -115,6 +115,12 @@ impl Stalls {
         self.began.set(None);
     }
 
+    /// How long the present step has lasted.
+    #[inline]
+    pub fn step_lasted(&self, now: Monotonic) -> Duration {
+        self.began.get().map_or(Duration::ZERO, |began| now.since(began))
+    }
+
     fn begin_anew(&self) {
         if self.is_exact.get() {
             let used = self.used();

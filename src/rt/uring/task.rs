@@ -68,6 +68,16 @@ pub async fn yield_after(step: Duration) {
     }
 }
 
+/// Yields when the present step has lasted so long, however long the turn did before it: for background work, which would get nowhere
+/// in the short steps that long turns leave. Whether it did.
+pub async fn end_step_after(lasting: Duration) -> bool {
+    let ends = Reactor::current().stalls().step_lasted(time::now()) >= lasting;
+    if ends {
+        yield_now().await;
+    }
+    ends
+}
+
 /// Runs `work` on a thread beside the cores and waits for its outcome: for what takes long and cannot be divided. Each core has one
 /// such thread, which gives way to all cores. `None` when there can be no such thread, or the work panicked.
 pub async fn run_aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::Ended;
+use super::{Ended, breathe};
+use crate::base::limits::CHECKSUM_STEP_BYTES;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::Segment;
 use crate::log::names::{FileKind, file_name};
@@ -12,7 +13,7 @@ use crate::rt::task;
 use crate::storage::Log;
 use crate::storage::error::StorageError;
 
-/// Bytes read at once; a batch that is larger is read alone.
+/// Bytes read at once.
 const SLICE_BYTES: usize = 128 * 1024;
 
 /// A segment that is read from some batch on.
@@ -23,9 +24,9 @@ pub(super) struct SegmentBatches {
     /// Bytes of the segment.
     end: u64,
     /// What was read, and where in the file it begins.
-    slice: Vec<u8>,
-    slice_position: FilePosition,
-    /// Bytes of the slice that were passed.
+    read: Vec<u8>,
+    read_position: FilePosition,
+    /// Bytes of it that were passed.
     passed: usize,
 }
 
@@ -40,13 +41,14 @@ pub(super) struct Located<'a> {
 }
 
 impl SegmentBatches {
-    /// Reads a segment from its front.
-    pub(super) fn open(log: &Log, segment: &Segment) -> Result<Self, Ended> {
-        Self::open_at(log, segment, FilePosition::ZERO)
-    }
-
-    /// Reads a segment from the position of a batch on.
-    pub(super) fn open_at(log: &Log, segment: &Segment, position: FilePosition) -> Result<Self, Ended> {
+    /// Reads a segment from the position of a batch on, into `buffer`; what it holds is thrown away.
+    pub(super) fn open_at(
+        log: &Log,
+        segment: &Segment,
+        position: FilePosition,
+        mut buffer: Vec<u8>,
+    ) -> Result<Self, Ended> {
+        buffer.clear();
         log.check_compactable()?;
         let path = log.path().join(file_name(segment.base_offset, FileKind::Log));
         let file = match File::open(&path, Open::Read) {
@@ -62,36 +64,21 @@ impl SegmentBatches {
             file,
             base_offset: segment.base_offset,
             end: u64::from(segment.bytes),
-            slice: Vec::new(),
-            slice_position: position,
+            read: buffer,
+            read_position: position,
             passed: 0,
         })
     }
 
     /// The next batch; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Located<'_>>, Ended> {
-        let position = self.slice_position.plus(self.passed as u64);
+        let position = self.read_position.plus(self.passed as u64);
         if position.0 >= self.end {
             return Ok(None);
         }
-        task::begin_part("compaction: read");
-        // Twice at most: for a slice that begins with the batch, and for a batch that is longer.
-        while let Some(bytes_expected) = missing(self.slice.get(self.passed..).unwrap_or_default()) {
-            let left = usize::try_from(self.end - position.0).unwrap_or(usize::MAX);
-            if bytes_expected > left {
-                return Err(self.damaged(position, "the segment ends inside a batch"));
-            }
-            let wanted = bytes_expected.max(SLICE_BYTES).min(left);
-            let read = self.file.read_cold(position, wanted).await;
-            self.slice = read.map_err(StorageError::failed("read", &self.path))?;
-            (self.slice_position, self.passed) = (position, 0);
-            if self.slice.len() < wanted {
-                return Err(self.damaged(position, "the file is shorter than the segment"));
-            }
-        }
-        let rest = self.slice.get(self.passed..).unwrap_or_default();
-        let view = BatchView::parse(rest).ok().filter(|view| view.check_crc().is_ok());
-        let Some(view) = view else {
+        self.bring_in_batch().await?;
+        let rest = self.read.get(self.passed..).unwrap_or_default();
+        let Some(view) = checked(rest).await else {
             return Err(self.damaged(position, "the batch is not as it was written"));
         };
         let bytes = view.bytes().len();
@@ -104,6 +91,37 @@ impl SegmentBatches {
         }))
     }
 
+    /// Reads until the next batch is there as a whole, if it has a header that says how long it is.
+    async fn bring_in_batch(&mut self) -> Result<(), Ended> {
+        while let Some(bytes_expected) = missing(self.read.get(self.passed..).unwrap_or_default()) {
+            task::begin_part("compaction: read");
+            let passed = std::mem::take(&mut self.passed);
+            self.read.drain(..passed);
+            self.read_position = self.read_position.plus(passed as u64);
+            let (begin, there) = (self.read_position, self.read.len());
+            let left = usize::try_from(self.end - begin.0).unwrap_or(usize::MAX);
+            if bytes_expected > left {
+                return Err(self.damaged(begin, "the segment ends inside a batch"));
+            }
+            let mut read = std::mem::take(&mut self.read);
+            // At once for all of a long batch, so that it need not move later.
+            read.reserve_exact(bytes_expected.max(SLICE_BYTES).saturating_sub(there));
+            let wanted = SLICE_BYTES.min(left - there);
+            let outcome = self.file.read_cold_onto(begin.plus(there as u64), read, wanted).await;
+            self.read = outcome.map_err(StorageError::failed("read", &self.path))?;
+            if self.read.len() < there + wanted {
+                return Err(self.damaged(begin, "the file is shorter than the segment"));
+            }
+            breathe("compaction: read").await;
+        }
+        Ok(())
+    }
+
+    /// The buffer, for the next segment.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.read
+    }
+
     fn damaged(&self, position: FilePosition, what: &'static str) -> Ended {
         Ended::Failed(StorageError::Damaged {
             path: self.path.clone(),
@@ -112,6 +130,16 @@ impl SegmentBatches {
             what,
         })
     }
+}
+
+/// The batch at the front, if it is whole and its checksum is right.
+async fn checked(bytes: &[u8]) -> Option<BatchView<'_>> {
+    let view = BatchView::parse(bytes).ok()?;
+    let mut checking = view.checking();
+    while checking.advance(CHECKSUM_STEP_BYTES).ok()? {
+        breathe("compaction: checksum").await;
+    }
+    Some(view)
 }
 
 /// Bytes that must be there, where fewer are, to see the batch at the front.

@@ -2,18 +2,15 @@
 
 use super::batches::{Located, SegmentBatches};
 use super::sift::{control_type, unpack};
-use super::{Cleaner, CompactionWork, Ended, breathe};
+use super::{Cleaner, CompactionWork, Ended, RECORDS_PER_LOOK, Workspace, breathe};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::aborted::AbortedTransaction;
 use crate::log::compaction::transactions::Transactions;
 use crate::log::compaction::{Dirt, OffsetMap, Round};
-use crate::record::{Decompressor, Unpacked};
+use crate::record::Unpacked;
 use crate::rt::{random, task};
 use crate::storage::Log;
 use crate::storage::cold::WhenCold;
-
-/// Records between two looks at the clock.
-const RECORDS_PER_LOOK: usize = 32;
 
 impl Cleaner {
     /// Reads the dirty part until it ends, or no key fits the map any more: the round ends before that record.
@@ -23,7 +20,7 @@ impl Cleaner {
         dirt: &Dirt,
         work: &CompactionWork<'_>,
         aborted: Vec<AbortedTransaction>,
-        decompressor: &mut Decompressor,
+        workspace: &mut Workspace,
     ) -> Result<Round, Ended> {
         let records = dirt.end_offset.distance_from(dirt.first_dirty_offset);
         let seed = [random::u64(), random::u64()];
@@ -31,9 +28,8 @@ impl Cleaner {
             map: OffsetMap::new(&self.settings.map, u64::try_from(records).unwrap_or(0), seed),
             transactions: Transactions::new(aborted),
             first_dirty_offset: dirt.first_dirty_offset,
-            buffer: Vec::new(),
         };
-        let end_offset = self.fill(log, dirt, &mut filling, decompressor).await?;
+        let end_offset = self.fill(log, dirt, &mut filling, workspace).await?;
         Ok(Round {
             map: filling.map,
             end_offset: end_offset.unwrap_or(dirt.end_offset),
@@ -48,7 +44,7 @@ impl Cleaner {
         log: &Log,
         dirt: &Dirt,
         filling: &mut Filling,
-        decompressor: &mut Decompressor,
+        workspace: &mut Workspace,
     ) -> Result<Option<Offset>, Ended> {
         let segments = log.segments_below(dirt.end_offset);
         let first = segments
@@ -60,15 +56,17 @@ impl Cleaner {
             } else {
                 FilePosition::ZERO
             };
-            let mut batches = SegmentBatches::open_at(log, segment, position)?;
+            let buffer = std::mem::take(&mut workspace.read);
+            let mut batches = SegmentBatches::open_at(log, segment, position, buffer)?;
             while let Some(batch) = batches.next().await? {
                 log.check_compactable()?;
-                if let Some(full_at) = filling.take(&batch, decompressor).await? {
+                if let Some(full_at) = filling.take(&batch, workspace).await? {
                     return Ok(Some(full_at));
                 }
                 let bytes = batch.view.bytes().len() as u64;
                 self.keep_pace(log, bytes).await?;
             }
+            workspace.read = batches.into_buffer();
         }
         Ok(None)
     }
@@ -79,26 +77,24 @@ struct Filling {
     map: OffsetMap,
     transactions: Transactions,
     first_dirty_offset: Offset,
-    /// For records that are expanded.
-    buffer: Vec<u8>,
 }
 
 impl Filling {
     /// Takes the keys of a batch; the offset of the first record that does not fit.
-    async fn take(&mut self, batch: &Located<'_>, decompressor: &mut Decompressor) -> Result<Option<Offset>, Ended> {
+    async fn take(&mut self, batch: &Located<'_>, workspace: &mut Workspace) -> Result<Option<Offset>, Ended> {
         task::begin_part("compaction: map");
         let header = *batch.view.header();
         if header.attributes.is_control() {
-            self.transactions
-                .pass_marker(&header, control_type(batch, decompressor)?);
+            let control_type = control_type(batch, &mut workspace.decompressor)?;
+            self.transactions.pass_marker(&header, control_type);
             return Ok(None);
         }
         if self.transactions.pass_records(&header) || header.last_offset() < self.first_dirty_offset {
             return Ok(None);
         }
-        let unpacked = unpack(batch, decompressor, std::mem::take(&mut self.buffer)).await?;
+        let unpacked = unpack(batch, workspace).await?;
         let full_at = self.put_keys(batch, &unpacked).await;
-        self.buffer = unpacked.into_buffer();
+        workspace.keep_expanded(unpacked.into_buffer());
         full_at
     }
 
@@ -112,8 +108,7 @@ impl Filling {
                 return Ok(Some(record.offset));
             }
             if number % RECORDS_PER_LOOK == 0 {
-                breathe().await;
-                task::begin_part("compaction: map");
+                breathe("compaction: map").await;
             }
         }
         Ok(None)

@@ -16,12 +16,14 @@
 //! | `write` | writes a new segment |
 //! | `swap` | puts it in the place of the old ones |
 //! | `unfinished` | at a start, what a stop has interrupted |
+//! | `workspace` | memory that a round works in |
 
 mod batches;
 mod map;
 mod sift;
 mod swap;
 pub(super) mod unfinished;
+mod workspace;
 mod write;
 
 use std::cell::Cell;
@@ -32,8 +34,7 @@ use super::durability::{Gate, Turn};
 use super::error::StorageError;
 use super::log::Log;
 use super::walk::first_timestamp;
-use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
-use crate::base::offset::Offset;
+use crate::base::offset::{FilePosition, Offset};
 use crate::base::time::TimestampMs;
 use crate::log::Segment;
 use crate::log::aborted::{AbortedTransaction, decode_aborted};
@@ -45,12 +46,12 @@ use crate::log::compaction::pace::Pace;
 use crate::log::compaction::transactions::Transactions;
 use crate::log::compaction::{Dirt, Round, Rules};
 use crate::log::names::{COMPACTED_OFFSETS, FileKind, file_name};
-use crate::record::Decompressor;
 use crate::rt::fs::{File, Open};
 use crate::rt::{self, task};
 
 use batches::SegmentBatches;
 use sift::Sieve;
+use workspace::Workspace;
 use write::SegmentWriter;
 
 /// Bytes of an index of aborted transactions that is read: more than a million entries.
@@ -58,6 +59,9 @@ const ABORTED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// How long a step of a round takes, about.
 const STEP: Duration = Duration::from_micros(100);
+
+/// Records between two looks at the clock.
+const RECORDS_PER_LOOK: usize = 8;
 
 /// How long a round sleeps before it sees that its log is closed.
 const NAP_MAX: Duration = Duration::from_millis(50);
@@ -169,22 +173,22 @@ impl Cleaner {
             return Ok(None);
         }
         let aborted = log.aborted_transactions().await?;
-        let mut decompressor = Decompressor::new(BATCH_EXPANDED_BYTES_MAX);
+        let mut workspace = Workspace::new();
         let round = self
-            .fill_map(log, &dirt, &work, aborted.clone(), &mut decompressor)
+            .fill_map(log, &dirt, &work, aborted.clone(), &mut workspace)
             .await?;
         let written = self
             .write_anew(
                 log,
                 &dirt,
                 &round,
-                Sieve::new(&round, Transactions::new(aborted), decompressor),
+                Sieve::new(&round, Transactions::new(aborted), workspace),
                 removed,
             )
             .await;
         let mut map = round.map;
         while map.release_piece() {
-            breathe().await;
+            breathe("compaction: release the map").await;
         }
         let compacted = written?;
         log.note_compacted_to(compacted.end_offset).await?;
@@ -251,14 +255,17 @@ impl Cleaner {
     ) -> Result<(), Ended> {
         for (index, segment) in run.iter().enumerate() {
             let is_last = index + 1 == run.len();
-            let mut batches = SegmentBatches::open(log, segment)?;
+            let buffer = std::mem::take(&mut sieve.workspace.read);
+            let mut batches = SegmentBatches::open_at(log, segment, FilePosition::ZERO, buffer)?;
             while let Some(batch) = batches.next().await? {
                 log.check_compactable()?;
                 let ends_segment = is_last && batch.is_last;
+                let before = writer.written();
                 sieve.pass(log, &batch, ends_segment, writer).await?;
-                let bytes = batch.view.bytes().len() as u64 + writer.write_gathered(log).await?;
+                let bytes = batch.view.bytes().len() as u64 + writer.written() - before;
                 self.keep_pace(log, bytes).await?;
             }
+            sieve.workspace.read = batches.into_buffer();
         }
         Ok(())
     }
@@ -267,7 +274,7 @@ impl Cleaner {
     async fn keep_pace(&mut self, log: &Log, bytes: u64) -> Result<(), Ended> {
         let mut wait = self.pace.count(bytes, rt::time::now());
         if wait.is_zero() {
-            breathe().await;
+            breathe("").await;
         }
         while !wait.is_zero() {
             let nap = wait.min(NAP_MAX);
@@ -279,9 +286,17 @@ impl Cleaner {
     }
 }
 
-/// Lets others have their turn, early: a request waits for a step of ours at each of its own.
-async fn breathe() {
-    task::yield_after(STEP).await;
+/// Lets others have their turn, early: a request waits for a step of ours at each of its own. What goes on after it is named.
+async fn breathe(part: &'static str) {
+    if task::end_step_after(STEP).await {
+        task::begin_part(part);
+    }
+}
+
+/// As [`breathe`], before what may take a step by itself: a block of a codec, a write.
+async fn breathe_deeply(part: &'static str) {
+    task::end_step_after(STEP / 4).await;
+    task::begin_part(part);
 }
 
 impl Log {

@@ -4,25 +4,23 @@ use bytes::Bytes;
 
 use super::batches::Located;
 use super::write::SegmentWriter;
-use super::{Ended, breathe};
+use super::{Ended, RECORDS_PER_LOOK, Workspace, breathe, breathe_deeply};
 
-use crate::base::limits::RECOMPRESSION_STEP_BYTES;
+use crate::base::limits::CHECKSUM_STEP_BYTES;
 use crate::base::time::TimestampMs;
 use crate::log::compaction::Round;
 use crate::log::compaction::retain::{BatchPlan, Kept, Surroundings, WhenEmpty, is_last_of_producer};
 use crate::log::compaction::transactions::{MarkerFate, Transactions};
 use crate::record::recompress::{Recompression, Target};
 use crate::record::{
-    BatchBuilder, BatchHeader, BatchView, Compression, CompressionLevel, ControlType, Decompressor, Unpacked, emptied,
+    BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, BatchView, Compression, CompressionLevel, ControlType, Decompressor,
+    Unpacked, emptied,
 };
 use crate::rt::task;
 use crate::storage::Log;
 
-/// Records between two looks at the clock.
-const RECORDS_PER_LOOK: usize = 32;
-
-/// Bytes of the buffer for expanded records that are kept between two batches.
-const BUFFER_BYTES_KEPT: usize = 1024 * 1024;
+/// Bytes of records that are compressed between two looks at the clock: gzip takes 60 us for them.
+const COMPRESSED_AT_ONCE: usize = 2 * 1024;
 
 /// A batch may be as long as the format can say: it was in the log before.
 const BATCH_BYTES_MAX: usize = i32::MAX as usize;
@@ -31,11 +29,9 @@ const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 pub(super) struct Sieve<'a> {
     round: &'a Round,
     transactions: Transactions,
-    decompressor: Decompressor,
+    pub(super) workspace: Workspace,
     /// Which records of the present batch stay.
     stays: Vec<bool>,
-    /// For records that are expanded.
-    buffer: Vec<u8>,
 }
 
 /// What is seen of a batch when each of its records was looked at.
@@ -46,13 +42,12 @@ struct Seen {
 }
 
 impl<'a> Sieve<'a> {
-    pub(super) fn new(round: &'a Round, transactions: Transactions, decompressor: Decompressor) -> Self {
+    pub(super) fn new(round: &'a Round, transactions: Transactions, workspace: Workspace) -> Self {
         Self {
             round,
             transactions,
-            decompressor,
+            workspace,
             stays: Vec::new(),
-            buffer: Vec::new(),
         }
     }
 
@@ -75,14 +70,11 @@ impl<'a> Sieve<'a> {
         };
         let plan = self.round.plan_batch(&header, &surroundings);
         if plan.kept == Kept::None {
-            return put_emptied(log, &header, plan.when_empty, writer);
+            return put_emptied(log, &header, plan.when_empty, writer).await;
         }
-        let buffer = std::mem::take(&mut self.buffer);
-        let unpacked = unpack(batch, &mut self.decompressor, buffer).await?;
+        let unpacked = unpack(batch, &mut self.workspace).await?;
         let outcome = self.pass_records(log, batch, &plan, &unpacked, writer).await;
-        self.buffer = unpacked.into_buffer();
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
+        self.workspace.keep_expanded(unpacked.into_buffer());
         outcome
     }
 
@@ -98,16 +90,20 @@ impl<'a> Sieve<'a> {
         let header = batch.view.header();
         let seen = self.look(batch, plan.kept, unpacked).await?;
         if seen.kept == 0 {
-            return put_emptied(log, header, plan.when_empty, writer);
+            return put_emptied(log, header, plan.when_empty, writer).await;
         }
         let needs_horizon = seen.tombstones > 0 || plan.is_marker_to_delete;
         let horizon = needs_horizon.then(|| self.round.new_delete_horizon(header)).flatten();
         if seen.kept == self.stays.len() && horizon.is_none() {
-            return writer.put(log, batch.view.bytes());
+            return writer.put(log, batch.view.bytes()).await;
         }
-        let rewritten = self.rewrite(batch, horizon, unpacked).await?;
-        let rewritten = self.compress(batch, rewritten).await?;
-        writer.put(log, &rewritten)
+        let plain = self.rewrite(batch, horizon, unpacked).await?;
+        let written = match self.compress(batch, &plain).await? {
+            Some(compressed) => writer.put(log, &compressed).await,
+            None => writer.put(log, &plain).await,
+        };
+        self.workspace.keep_rewritten(plain);
+        written
     }
 
     /// Whether the records of a batch were aborted, or the marker in it is of no use.
@@ -116,7 +112,7 @@ impl<'a> Sieve<'a> {
         if !header.attributes.is_control() {
             return Ok(self.transactions.pass_records(header));
         }
-        let control_type = control_type(batch, &mut self.decompressor)?;
+        let control_type = control_type(batch, &mut self.workspace.decompressor)?;
         match self.transactions.pass_marker(header, control_type) {
             MarkerFate::Discarded => Ok(true),
             MarkerFate::Needed(aborted) => {
@@ -141,8 +137,7 @@ impl<'a> Sieve<'a> {
                 seen.tombstones += usize::from(record.value.is_none());
             }
             if number % RECORDS_PER_LOOK == 0 {
-                breathe().await;
-                task::begin_part("compaction: sift");
+                breathe("compaction: sift").await;
             }
         }
         Ok(seen)
@@ -150,54 +145,58 @@ impl<'a> Sieve<'a> {
 
     /// The batch with the records that stay, not compressed.
     async fn rewrite(
-        &self,
+        &mut self,
         batch: &Located<'_>,
         horizon: Option<TimestampMs>,
         unpacked: &Unpacked<'_>,
-    ) -> Result<Bytes, Ended> {
+    ) -> Result<Vec<u8>, Ended> {
         let header = batch.view.header();
-        let mut builder = BatchBuilder::rewriting(header, horizon);
+        let buffer = self
+            .workspace
+            .take_rewritten(BATCH_HEADER_BYTES + unpacked.record_bytes().len());
+        let mut builder = BatchBuilder::rewriting(header, horizon).collecting_in(buffer);
         for (number, (record, stays)) in unpacked.records().zip(&self.stays).enumerate() {
             if *stays {
                 let record = record.map_err(|_| batch.unreadable())?;
                 builder.append_view(&record).map_err(|_| batch.unreadable())?;
             }
             if number % RECORDS_PER_LOOK == 0 {
-                breathe().await;
-                task::begin_part("compaction: rewrite");
+                breathe("compaction: rewrite").await;
             }
         }
-        breathe().await;
         let builder = builder.last_offset_delta(header.last_offset_delta);
-        builder.build().map_err(|_| batch.unreadable())
+        let mut sealing = builder.sealing().map_err(|_| batch.unreadable())?;
+        while sealing.advance(CHECKSUM_STEP_BYTES) {
+            breathe("compaction: checksum").await;
+        }
+        Ok(sealing.finish())
     }
 
-    /// The same with the codec that it had.
-    async fn compress(&mut self, batch: &Located<'_>, plain: Bytes) -> Result<Bytes, Ended> {
+    /// The same with the codec that it had, if it had one.
+    async fn compress(&mut self, batch: &Located<'_>, plain: &[u8]) -> Result<Option<Bytes>, Ended> {
         let compression = batch.view.header().attributes.compression();
         let Some(compression) = compression.filter(|codec| *codec != Compression::None) else {
-            return Ok(plain);
+            return Ok(None);
         };
         let target = Target {
             compression,
             level: CompressionLevel::Default,
             batch_bytes_max: BATCH_BYTES_MAX,
         };
-        let view = BatchView::parse_only(&plain).map_err(|_| batch.unreadable())?;
-        let begun = Recompression::begin(&view, target, &mut self.decompressor);
+        let view = BatchView::parse_only(plain).map_err(|_| batch.unreadable())?;
+        let begun = Recompression::begin(&view, target, &mut self.workspace.decompressor);
         let mut recompression = begun.map_err(|_| batch.unreadable())?;
         loop {
-            breathe().await;
-            task::begin_part("compaction: compress");
-            let compressed = recompression.advance(RECOMPRESSION_STEP_BYTES);
+            breathe_deeply("compaction: compress").await;
+            let compressed = recompression.advance(COMPRESSED_AT_ONCE);
             if let Some(compressed) = compressed.map_err(|_| batch.unreadable())? {
-                return Ok(compressed);
+                return Ok(Some(compressed));
             }
         }
     }
 }
 
-fn put_emptied(
+async fn put_emptied(
     log: &Log,
     header: &BatchHeader,
     when_empty: WhenEmpty,
@@ -205,21 +204,20 @@ fn put_emptied(
 ) -> Result<(), Ended> {
     match when_empty {
         WhenEmpty::Dropped => Ok(()),
-        WhenEmpty::Kept => writer.put(log, &emptied(header)),
+        WhenEmpty::Kept => writer.put(log, &emptied(header)).await,
     }
 }
 
 /// Expands the records of a batch.
-pub(super) async fn unpack<'a>(
-    batch: &Located<'a>,
-    decompressor: &mut Decompressor,
-    buffer: Vec<u8>,
-) -> Result<Unpacked<'a>, Ended> {
-    let unpacking = batch.view.unpack(decompressor, buffer);
+pub(super) async fn unpack<'a>(batch: &Located<'a>, workspace: &mut Workspace) -> Result<Unpacked<'a>, Ended> {
+    let buffer = workspace.take_expanded();
+    let unpacking = batch.view.unpack(&mut workspace.decompressor, buffer);
     let mut unpacking = unpacking.map_err(|_| batch.unreadable())?;
+    if batch.view.header().attributes.compression() != Some(Compression::None) {
+        breathe_deeply("compaction: unpack").await;
+    }
     while unpacking.advance().map_err(|_| batch.unreadable())? {
-        breathe().await;
-        task::begin_part("compaction: unpack");
+        breathe_deeply("compaction: unpack").await;
     }
     Ok(unpacking.finish())
 }

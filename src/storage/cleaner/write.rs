@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Ended, breathe};
+use super::{Ended, breathe_deeply};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::aborted::AbortedTransaction;
 use crate::log::names::{FileKind, FileMark, marked_file_name};
@@ -10,14 +10,16 @@ use crate::log::recovery::rebuild::Rebuild;
 use crate::log::{Batch, Segment};
 use crate::record::BatchHeader;
 use crate::rt::fs::{self, Directory, File};
-use crate::rt::task;
+use crate::rt::time;
 use crate::storage::Log;
 use crate::storage::error::{StorageError, is_full};
 use crate::storage::files::SwappingFiles;
 use crate::storage::index::IndexFile;
+use crate::storage::step_bytes::StepBytes;
 
-/// Bytes gathered for one write: new pages of the page cache are slow to come by.
-const WRITE_BYTES: usize = 64 * 1024;
+/// Fewest and most bytes gathered for one write: new pages of the page cache are slow to come by.
+const WRITE_BYTES_MIN: usize = 16 * 1024;
+const WRITE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes written between two syncs, so that the disk never has many to write at once.
 const SYNC_BYTES: u64 = 8 * 1024 * 1024;
@@ -37,6 +39,7 @@ pub(super) struct SegmentWriter {
     rebuild: Rebuild,
     aborted: Vec<u8>,
     gathered: Vec<u8>,
+    step_bytes: StepBytes,
     written: u64,
     synced: u64,
 }
@@ -59,14 +62,15 @@ impl SegmentWriter {
             file,
             rebuild: Rebuild::new(base_offset, crate::rt::time::wall(), interval),
             aborted: Vec::new(),
-            gathered: Vec::with_capacity(WRITE_BYTES),
+            gathered: Vec::with_capacity(WRITE_BYTES_MAX),
+            step_bytes: StepBytes::new(WRITE_BYTES_MIN, WRITE_BYTES_MAX),
             written: 0,
             synced: 0,
         })
     }
 
-    /// Adds a batch, in memory.
-    pub(super) fn put(&mut self, log: &Log, bytes: &[u8]) -> Result<(), Ended> {
+    /// Adds a batch; what is enough for a write is written.
+    pub(super) async fn put(&mut self, log: &Log, bytes: &[u8]) -> Result<(), Ended> {
         let batch = BatchHeader::decode(bytes).map(|header| Batch::from_header(&header));
         let batch = batch.ok().filter(|batch| self.rebuild.accepts(batch));
         let Some(batch) = batch else {
@@ -78,7 +82,16 @@ impl SegmentWriter {
             }));
         };
         self.rebuild.take(&batch);
-        self.gathered.extend_from_slice(bytes);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = self.step_bytes.at(FilePosition(self.written)) - self.gathered.len();
+            let (piece, after) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            self.gathered.extend_from_slice(piece);
+            rest = after;
+            if piece.len() == room {
+                self.write(log).await?;
+            }
+        }
         Ok(())
     }
 
@@ -87,29 +100,24 @@ impl SegmentWriter {
         self.aborted.extend_from_slice(&aborted.encode());
     }
 
-    /// Writes what was added, once it is enough for a write; returns how many bytes.
-    pub(super) async fn write_gathered(&mut self, log: &Log) -> Result<u64, Ended> {
-        if self.gathered.len() < WRITE_BYTES {
-            return Ok(0);
-        }
-        let bytes = self.write(log).await?;
+    /// Bytes that were written.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Writes what was gathered.
+    async fn write(&mut self, log: &Log) -> Result<(), Ended> {
+        breathe_deeply("compaction: write").await;
+        let began = time::now();
+        let written = self.file.write_at(FilePosition(self.written), &[&self.gathered]);
+        written.map_err(|error| log.write_failed("write", &self.path, error))?;
+        self.step_bytes.note(time::now().since(began));
+        self.written += self.gathered.len() as u64;
+        self.gathered.clear();
         if self.written - self.synced >= SYNC_BYTES {
             self.sync(log).await?;
         }
-        Ok(bytes)
-    }
-
-    async fn write(&mut self, log: &Log) -> Result<u64, Ended> {
-        for piece in self.gathered.chunks(WRITE_BYTES) {
-            task::begin_part("compaction: write");
-            let written = self.file.write_at(FilePosition(self.written), &[piece]);
-            written.map_err(|error| log.write_failed("write", &self.path, error))?;
-            self.written += piece.len() as u64;
-            breathe().await;
-        }
-        let bytes = self.gathered.len() as u64;
-        self.gathered.clear();
-        Ok(bytes)
+        Ok(())
     }
 
     async fn sync(&mut self, log: &Log) -> Result<(), Ended> {

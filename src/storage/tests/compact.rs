@@ -7,7 +7,7 @@ use super::*;
 use crate::log::aborted::AbortedTransaction;
 use crate::log::compaction::Rules;
 use crate::log::compaction::offset_map::MapSize;
-use crate::record::{ControlType, EndTxnMarker, MarkerPlace, TxnOutcome};
+use crate::record::{Compression, CompressionLevel, ControlType, EndTxnMarker, MarkerPlace, TxnOutcome};
 
 const RULES: Rules = Rules {
     dirty_ratio_min: 0.0,
@@ -53,22 +53,29 @@ fn fill(log: &Log) {
     assert!(log.with_state(|state| state.segments().len()) > 4);
 }
 
-/// Offset and key of each record.
-fn keys_of(log: &Log) -> Vec<(i64, String)> {
+/// Offset, key and value of each record.
+fn records_of(log: &Log) -> Vec<(i64, Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
     let mut decompressor = Decompressor::new(1 << 20);
     let mut offset = log.log_start_offset();
     while let Some(range) = log.read(&request(offset.0, 10_000)).unwrap().unwrap() {
         for batch in Batches::new(&range.read().unwrap()) {
             let batch = batch.unwrap();
+            batch.check_crc().unwrap();
             for record in batch.records(&mut decompressor).unwrap().map(Result::unwrap) {
-                let key = String::from_utf8_lossy(record.key.unwrap_or_default()).into_owned();
-                found.push((record.offset.0, key));
+                let key = record.key.unwrap_or_default().to_vec();
+                found.push((record.offset.0, key, record.value.unwrap_or_default().to_vec()));
             }
         }
         offset = range.next_offset;
     }
     found
+}
+
+/// Offset and key of each record.
+fn keys_of(log: &Log) -> Vec<(i64, String)> {
+    let key = |(offset, key, _): (i64, Vec<u8>, Vec<u8>)| (offset, String::from_utf8_lossy(&key).into_owned());
+    records_of(log).into_iter().map(key).collect()
 }
 
 fn leftovers(path: &Path, suffix: &str) -> usize {
@@ -107,6 +114,58 @@ fn the_last_record_of_each_key_stays() {
             None,
             "it is clean"
         );
+    });
+}
+
+/// A batch of so many records of 1000 bytes, whose keys come again after some batches.
+fn long(compression: Compression, number: usize, records: usize) -> Vec<u8> {
+    let mut builder = BatchBuilder::new().compression(compression, CompressionLevel::Default);
+    for index in 0..records {
+        let key = format!("key {}", number % 3 * 100 + index);
+        let value: Vec<u8> = (0..1000)
+            .map(|at| u8::try_from(at * (index + 7) % 251).unwrap())
+            .collect();
+        let record = Record::new(TimestampMs(1000), Some(key.as_bytes()), Some(&value));
+        builder.append(&record).unwrap();
+    }
+    builder.build().unwrap().to_vec()
+}
+
+#[test]
+fn long_batches_come_and_go_in_slices() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        directory
+            .create_partition(&partition(), TopicId([1; 16]))
+            .await
+            .unwrap();
+        let settings = Settings {
+            segment_bytes_max: 1 << 20,
+            ..SETTINGS
+        };
+        let request = directory.open_request(&partition(), settings, TimestampMs(0));
+        let (log, _) = Log::open(directory.health(), request).await.unwrap();
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            // Shorter than a slice, a little longer, several slices long.
+            for (number, records) in [120, 131, 700, 1, 300, 150, 90, 500].into_iter().enumerate() {
+                append(&log, &long(compression, number, records));
+            }
+        }
+        let before = records_of(&log);
+        let compacted = compact_at(&log, &mut cleaner(1 << 20, f64::MAX), 1).await;
+        let end = compacted.unwrap().unwrap().end_offset.0;
+        let is_last = |at: &(i64, Vec<u8>, Vec<u8>)| {
+            let again = |other: &&(i64, Vec<u8>, Vec<u8>)| other.1 == at.1 && (at.0 + 1..end).contains(&other.0);
+            at.0 >= end || !before.iter().any(|other| again(&other))
+        };
+        let expected: Vec<_> = before.iter().filter(|at| is_last(at)).cloned().collect();
+        assert!(
+            expected.len() < before.len() / 2,
+            "{} of {}",
+            expected.len(),
+            before.len()
+        );
+        assert!(records_of(&log) == expected);
     });
 }
 

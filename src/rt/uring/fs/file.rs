@@ -218,11 +218,25 @@ impl File {
     /// # Errors
     /// What `pread(2)` says.
     pub async fn read_cold(&self, position: FilePosition, length: usize) -> io::Result<Vec<u8>> {
+        self.read_cold_onto(position, Vec::new(), length).await
+    }
+
+    /// As [`File::read_cold`], behind what `bytes` has.
+    ///
+    /// # Errors
+    /// What `pread(2)` says; `bytes` is lost then.
+    pub async fn read_cold_onto(
+        &self,
+        position: FilePosition,
+        mut bytes: Vec<u8>,
+        length: usize,
+    ) -> io::Result<Vec<u8>> {
         let reactor = Reactor::current();
-        let mut bytes = Vec::with_capacity(length);
-        while bytes.len() < length {
-            let wanted = (length - bytes.len()).min(COLD_READ_BYTES_MAX);
-            let at = position.plus(u64::try_from(bytes.len()).unwrap_or(0));
+        let begin = bytes.len();
+        bytes.reserve_exact(length);
+        while bytes.len() - begin < length {
+            let wanted = (length - (bytes.len() - begin)).min(COLD_READ_BYTES_MAX);
+            let at = position.plus(u64::try_from(bytes.len() - begin).unwrap_or(0));
             let target = bytes.spare_capacity_mut().as_mut_ptr().cast();
             let entry = opcode::Read::new(self.fd(), target, u32::try_from(wanted).unwrap_or(u32::MAX))
                 .offset(at.0)
