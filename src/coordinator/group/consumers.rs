@@ -27,7 +27,7 @@ impl Coordinator {
     /// Kafka: `GroupMetadataManager.consumerGroupHeartbeat`.
     pub(super) fn consumer_heartbeat(&mut self, ticket: Ticket, beat: &Heartbeat, now: Now) -> Effects {
         let mut effects = Effects::default();
-        let checked = beat.check(&self.config.consumer);
+        let checked = beat.check(&self.config.consumer.assignors);
         let result = checked.and_then(|()| self.beat(beat, now, &mut effects));
         if result.is_err() {
             effects.records.clear();

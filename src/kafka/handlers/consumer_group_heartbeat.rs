@@ -8,6 +8,7 @@ use duramen_wire::messages::consumer_group_heartbeat_response::{
 };
 
 use crate::base::ids::TopicId;
+use crate::coordinator::group::consumer::assign::Assignor;
 use crate::coordinator::group::consumer::{Assignment, Beaten, Heartbeat, Owned};
 use crate::coordinator::group::{Answer, Request};
 use crate::kafka::call::{BadRequest, Call};
@@ -29,6 +30,13 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         return Ok(());
     }
     let beat = heartbeat(&call, request);
+    // What no member says is said to be wrong, whoever keeps the group.
+    let assignors = &call.context.config.broker.groups.consumer.assignors;
+    let assignors: Vec<Assignor> = assignors.iter().filter_map(|name| Assignor::by_name(name)).collect();
+    if let Err(refused) = beat.check(&assignors) {
+        call.respond(&refusal(consumer_group_error(&refused)));
+        return Ok(());
+    }
     let group = Arc::clone(&beat.group);
     ask(
         call,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::base::time::TimestampMs;
 use crate::coordinator::group::GroupError;
 
+use super::assign::Assignor;
 use super::member::{EPOCH_AWAY, current_to_value};
 use super::record::{ConsumerRecord, What};
 use super::{Assignment, Catalogue, ClassicMember, Config, Group, Member, MemberState, Owned};
@@ -135,7 +136,7 @@ impl Heartbeat {
     ///
     /// # Errors
     /// What is wrong.
-    pub fn check(&self, config: &Config) -> Result<(), Refused> {
+    pub fn check(&self, assignors: &[Assignor]) -> Result<(), Refused> {
         let is_empty = |text: &Option<Arc<str>>| text.as_ref().is_some_and(|text| text.is_empty());
         let invalid = |text| Err(Refused::Invalid(text));
         if self.member_id.is_empty() {
@@ -167,8 +168,8 @@ impl Heartbeat {
             EPOCH_AWAY.. => {}
         }
         match &self.assignor {
-            Some(name) if !config.assignors.iter().any(|known| known.name() == &**name) => {
-                let known: Vec<&str> = config.assignors.iter().map(|known| known.name()).collect();
+            Some(name) if !assignors.iter().any(|known| known.name() == &**name) => {
+                let known: Vec<&str> = assignors.iter().map(|known| known.name()).collect();
                 Err(Refused::UnsupportedAssignor(Arc::clone(name), known.join(", ")))
             }
             Some(_) | None => Ok(()),

@@ -89,7 +89,7 @@ impl Books {
     }
 
     fn beat(&mut self, beat: &Heartbeat) -> Result<Beaten, Refused> {
-        beat.check(&self.config)?;
+        beat.check(&self.config.assignors)?;
         self.now.0 += 1000;
         let quiet = Surroundings {
             has_news: false,
@@ -399,9 +399,12 @@ fn what_no_member_says() {
         ),
     ];
     for (message, beat) in cases {
-        assert_eq!(beat.check(&Config::default()).unwrap_err().to_string(), message);
+        assert_eq!(
+            beat.check(&Config::default().assignors).unwrap_err().to_string(),
+            message
+        );
     }
-    assert_eq!(base().check(&Config::default()), Ok(()));
+    assert_eq!(base().check(&Config::default().assignors), Ok(()));
 }
 
 #[test]
