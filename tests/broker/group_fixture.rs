@@ -114,9 +114,12 @@ pub fn heartbeat(client: &mut Client, group: &str, member: &str, generation: i32
     client.call(4, &request).error_code
 }
 
-/// The id that a new member is given.
+/// The id that a new member is given, by the coordinator that its connection knows: each core learns of it by itself.
 pub fn given_id(client: &mut Client, group: &str) -> String {
-    let response = client.call(JOIN, &join_request(group, ""));
+    let response = poll("a coordinator", Duration::from_secs(10), || {
+        let response = client.call(JOIN, &join_request(group, ""));
+        (response.error_code != NOT_COORDINATOR).then_some(response)
+    });
     assert_eq!(response.error_code, MEMBER_ID_REQUIRED);
     response.member_id
 }
