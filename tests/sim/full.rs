@@ -85,7 +85,7 @@ fn segments_go_where_no_new_name_finds_room() {
             !trimmed.files.contains(&first),
             "it gave its room to the names of the others"
         );
-        let names = fs::list(&log.path()).expect("names");
+        let names = fs::list(log.path()).expect("names");
         let mut logs: Vec<_> = names
             .iter()
             .filter_map(|entry| entry.name.to_str()?.strip_suffix(".log")?.parse().ok().map(Offset))
