@@ -329,3 +329,48 @@ fn offsets_survive_a_crash_and_another_number_of_cores() {
         }
     }
 }
+
+/// In a closed segment, which no start after a clean stop looks through.
+#[test]
+fn a_damaged_batch_is_passed_over() {
+    const SMALL_SEGMENTS: &[&str] = &[
+        "group.initial.rebalance.delay.ms=0",
+        "offsets.topic.segment.bytes=1048576",
+    ];
+    let Some(mut broker) = Broker::start_own(1, SMALL_SEGMENTS) else {
+        return;
+    };
+    let mut client = broker.client();
+    let topic = create_topic(&mut client, "kept", 2);
+    let group = new_group(&mut client);
+    assert_eq!(commit(&mut client, &group, &topic, 0, 5), NONE);
+    for offset in 0..300 {
+        let mut request = commit_request(&group, &topic, 1, offset);
+        request.topics[0].partitions[0].committed_metadata = Some("x".repeat(4000));
+        let response = client.call(COMMIT, &request);
+        assert_eq!(response.topics[0].partitions[0].error_code, NONE);
+    }
+    broker.terminate();
+    let directories = std::fs::read_dir(broker.data())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let of_groups = directories.filter(|path| path.display().to_string().contains("__consumer_offsets-"));
+    let logs = of_groups.map(|path| path.join("00000000000000000000.log"));
+    let written: Vec<_> = logs.filter(|log| log.metadata().unwrap().len() > 0).collect();
+    let [log] = &written[..] else { panic!("{written:?}") };
+    let mut bytes = std::fs::read(log).unwrap();
+    assert!(bytes.len() < 300 * 4000, "there is another segment");
+    let first_batch_bytes = 12 + u32::from_be_bytes(bytes[8..12].try_into().unwrap());
+    bytes[usize::try_from(first_batch_bytes).unwrap() - 1] ^= 1;
+    std::fs::write(log, bytes).unwrap();
+    broker.start_again(1);
+    let mut client = broker.client();
+    wait_for_coordinator(&mut client, &group);
+    let fetched = [0, 1].map(|partition| fetch(&mut client, &group, &topic, partition));
+    assert_eq!(fetched, [-1, 299]);
+    assert!(
+        broker.said().contains("is damaged and passed over"),
+        "{}",
+        broker.said()
+    );
+}
