@@ -135,6 +135,7 @@ impl Opening<'_> {
             file: &file,
             length,
             next_base,
+            is_next_empty: self.is_empty_last(next_base),
         };
         let (epochs, producers, replay_from) = (&mut self.epochs, &mut self.producers, self.replay_from);
         let end = walk
@@ -148,9 +149,31 @@ impl Opening<'_> {
             let synced = file.sync_data().await;
             synced.map_err(|error| self.health.fail("sync", &path, &error))?;
         }
-        let is_last = next_base.is_none() || self.report.cut.is_some();
+        let passed = next_base.filter(|next| rebuild.next_offset() > *next);
+        if let Some(empty) = passed {
+            self.remove_behind(&[empty]).await?;
+        }
+        let is_last = next_base.is_none() || self.report.cut.is_some() || passed.is_some();
         self.keep(rebuild, is_last, is_resumed).await?;
-        Ok(self.report.cut.is_none())
+        Ok(self.report.cut.is_none() && passed.is_none())
+    }
+
+    /// Whether the segment at `base` is the last one, and has nothing.
+    fn is_empty_last(&self, base: Option<Offset>) -> bool {
+        self.segments
+            .last()
+            .is_some_and(|(last, length)| Some(*last) == base && *length == 0)
+    }
+
+    /// Removes segments, the last one first.
+    async fn remove_behind(&mut self, behind: &[Offset]) -> Result<(), StorageError> {
+        let directory = &self.request.path;
+        for base_offset in behind.iter().rev() {
+            remove_segment(directory, *base_offset).map_err(|error| self.health.fail("remove", directory, &error))?;
+            self.report.segments_removed += 1;
+        }
+        let synced = fs::sync_names(directory).await;
+        synced.map_err(|error| self.health.fail("sync", directory, &error))
     }
 
     /// Does what the table says of a walk that ended so.
@@ -186,22 +209,11 @@ impl Opening<'_> {
 
     /// Ends the log at the end of what is right: first the segments behind it go, the last one first.
     async fn cut(&mut self, file: &File, path: &Path, cut: Cut) -> Result<(), StorageError> {
-        let directory = &self.request.path;
-        let behind = self
-            .segments
-            .iter()
-            .filter(|(base_offset, _)| *base_offset >= cut.offset);
-        let behind: Vec<Offset> = behind.map(|(base_offset, _)| *base_offset).collect();
-        for base_offset in behind
-            .iter()
-            .rev()
-            .filter(|base_offset| !is_name_of(path, **base_offset))
-        {
-            remove_segment(directory, *base_offset).map_err(|error| self.health.fail("remove", directory, &error))?;
-            self.report.segments_removed += 1;
-        }
-        let synced = fs::sync_names(directory).await;
-        synced.map_err(|error| self.health.fail("sync", directory, &error))?;
+        let behind = self.segments.iter().map(|(base_offset, _)| *base_offset);
+        let behind: Vec<Offset> = behind
+            .filter(|base_offset| *base_offset >= cut.offset && !is_name_of(path, *base_offset))
+            .collect();
+        self.remove_behind(&behind).await?;
         let truncated = match file.truncate(cut.position.0) {
             Ok(()) => file.sync_data().await,
             Err(error) => Err(error),

@@ -19,8 +19,10 @@ pub(super) struct Walk<'a> {
     pub(super) file: &'a File,
     /// Bytes of the file.
     pub(super) length: u64,
-    /// Base offset of the next segment: no batch reaches it.
+    /// Base offset of the next segment: no batch reaches it,
     pub(super) next_base: Option<Offset>,
+    /// unless that segment is empty. A roll that found no room may have left it.
+    pub(super) is_next_empty: bool,
 }
 
 impl Walk<'_> {
@@ -60,7 +62,8 @@ impl Walk<'_> {
         match BatchView::parse(rest) {
             Ok(view) => {
                 let batch = Batch::from_header(view.header());
-                let is_before_next = self.next_base.is_none_or(|next| batch.last_offset() < next);
+                let reaches_next = self.next_base.is_some_and(|next| batch.last_offset() >= next);
+                let is_before_next = self.is_next_empty || !reaches_next;
                 let is_right = view.header().last_offset_delta >= 0
                     && rebuild.accepts(&batch)
                     && is_before_next

@@ -81,6 +81,7 @@ async fn look_at(directory: &Path, base_offset: Offset) -> Result<Swap, StorageE
         file: &file,
         length: file.len().map_err(failed)?,
         next_base: None,
+        is_next_empty: false,
     };
     let mut rebuild = Rebuild::new(base_offset, TimestampMs::NONE, u32::MAX);
     let end = walk.run(&mut rebuild, |_| ()).await.map_err(failed)?;
