@@ -13,7 +13,7 @@
 //!
 //! **Errors.** A test may ask for one failed write (nothing is written), one failed sync (the writes it should have covered survive or
 //! not as in a crash, and no later sync covers them: Linux forgets dirty pages after an error), and for a disk that is full after so
-//! many bytes: nothing is written then, and nothing gets a name that its directory has never had.
+//! many bytes: nothing is written then, and no rename gives a name that its directory has never had. Removed files give room back.
 //!
 //! **A crash** happens at a chosen operation: the image is taken there, and what the program does afterwards is for nothing.
 //!
