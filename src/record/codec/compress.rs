@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::super::header::Compression;
 use super::snappy::XERIAL_MAGIC;
+use super::zstd::Writer;
 
 /// Bytes of a block in Xerial's framing, as the Java library writes it.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
@@ -61,7 +62,7 @@ pub(in crate::record) enum Encoder {
     Gzip(flate2::write::GzEncoder<Vec<u8>>),
     Snappy(Box<Xerial>),
     Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    Zstd(Writer),
 }
 
 impl Encoder {
@@ -88,7 +89,7 @@ impl Encoder {
                 let encoder = lz4_flex::frame::FrameEncoder::with_frame_info(frame, output);
                 Self::Lz4(Box::new(encoder))
             }
-            Compression::Zstd => Self::Zstd(zstd::stream::write::Encoder::new(output, level.of_zstd())?),
+            Compression::Zstd => Self::Zstd(Writer::new(level.of_zstd(), output)?),
         })
     }
 
@@ -101,7 +102,7 @@ impl Encoder {
             Self::Gzip(encoder) => encoder.write_all(records),
             Self::Snappy(xerial) => xerial.write(records),
             Self::Lz4(encoder) => encoder.write_all(records),
-            Self::Zstd(encoder) => encoder.write_all(records),
+            Self::Zstd(writer) => writer.write(records),
         }
     }
 
@@ -116,7 +117,7 @@ impl Encoder {
 
     pub(in crate::record) fn end_block(&mut self) -> io::Result<()> {
         match self {
-            Self::Zstd(encoder) => encoder.flush(),
+            Self::Zstd(writer) => writer.flush(),
             Self::None(_) | Self::Gzip(_) | Self::Snappy(_) | Self::Lz4(_) => Ok(()),
         }
     }
@@ -128,7 +129,7 @@ impl Encoder {
             Self::Gzip(encoder) => encoder.get_ref().len(),
             Self::Snappy(xerial) => xerial.output.len(),
             Self::Lz4(encoder) => encoder.get_ref().len(),
-            Self::Zstd(encoder) => encoder.get_ref().len(),
+            Self::Zstd(writer) => writer.output().len(),
         }
     }
 
@@ -138,7 +139,7 @@ impl Encoder {
             Self::Gzip(encoder) => encoder.finish(),
             Self::Snappy(xerial) => xerial.finish(),
             Self::Lz4(encoder) => encoder.finish().map_err(io::Error::other),
-            Self::Zstd(encoder) => encoder.finish(),
+            Self::Zstd(writer) => writer.finish(),
         }
     }
 }

@@ -1,8 +1,13 @@
-//! zstd: one or more frames.
+//! zstd: one or more frames are read, one is written.
 
+use std::cell::Cell;
+use std::io;
 use std::ops::Range;
 
-use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{
+    CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer, ResetDirective, get_error_name,
+};
 
 use super::super::error::RecordFault;
 use super::{CHUNK_BYTES, room, take_slice};
@@ -84,4 +89,83 @@ impl Position {
             }
         }
     }
+}
+
+/// Bytes of an encoder's context that are kept between two batches: enough for level 6.
+const KEPT_ENCODER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes that the output grows by.
+const OUTPUT_STEP_BYTES: usize = 8 * 1024;
+
+thread_local! {
+    /// An encoder that is not in use. A new one takes fresh memory and clears it, which for a short batch is most of the work.
+    static SPARE: Cell<Option<CCtx<'static>>> = const { Cell::new(None) };
+}
+
+/// Writes one frame behind what its output has.
+pub(in crate::record) struct Writer {
+    /// `None` only while it is dropped.
+    context: Option<CCtx<'static>>,
+    output: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn new(level: i32, output: Vec<u8>) -> io::Result<Self> {
+        let context = SPARE.take().or_else(CCtx::try_create);
+        let mut context = context.ok_or(io::ErrorKind::OutOfMemory)?;
+        context.reset(ResetDirective::SessionAndParameters).map_err(told)?;
+        let set = context.set_parameter(CParameter::CompressionLevel(level));
+        let writer = Self {
+            context: Some(context),
+            output,
+        };
+        set.map_err(told)?;
+        Ok(writer)
+    }
+
+    pub(super) fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    pub(super) fn write(&mut self, records: &[u8]) -> io::Result<()> {
+        self.run(records, ZSTD_EndDirective::ZSTD_e_continue)
+    }
+
+    /// Ends the block that was begun.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.run(&[], ZSTD_EndDirective::ZSTD_e_flush)
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<Vec<u8>> {
+        self.run(&[], ZSTD_EndDirective::ZSTD_e_end)?;
+        Ok(std::mem::take(&mut self.output))
+    }
+
+    fn run(&mut self, records: &[u8], how: ZSTD_EndDirective) -> io::Result<()> {
+        let context = self.context.as_mut().ok_or(io::ErrorKind::Other)?;
+        let mut input = InBuffer::around(records);
+        loop {
+            self.output.reserve(OUTPUT_STEP_BYTES);
+            let end = self.output.len();
+            let mut output = OutBuffer::around_pos(&mut self.output, end);
+            let left = context.compress_stream2(&mut output, &mut input, how).map_err(told)?;
+            let is_continued = how == ZSTD_EndDirective::ZSTD_e_continue;
+            if input.pos() == records.len() && (is_continued || left == 0) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let context = self.context.take();
+        let kept = context.filter(|context| context.sizeof() <= KEPT_ENCODER_BYTES_MAX);
+        // Where the thread ends, nothing is kept.
+        let _ = SPARE.try_with(|spare| spare.set(kept));
+    }
+}
+
+fn told(code: ErrorCode) -> io::Error {
+    io::Error::other(get_error_name(code))
 }
