@@ -64,6 +64,7 @@ impl Partition {
     pub fn begin_append(&self, what: Append, now: TimestampMs) -> Begun {
         if self.turns.is_free(what.source)
             && !self.log.is_writing_ahead()
+            && !self.log.is_slow()
             && let Some(done) = self.append_at_once(&what, now).transpose()
         {
             return Begun::Done(done);
@@ -82,8 +83,8 @@ impl Partition {
         }
     }
 
-    /// Waits until a batch that was prepared may be the next one, and writes of it what takes longer than a step. `None` for one that will
-    /// not be appended.
+    /// Waits until a batch that was prepared may be the next one, and writes of it what takes longer than a step. `None` for one that broke
+    /// a rule.
     ///
     /// # Errors
     /// The log takes no more.
@@ -92,13 +93,13 @@ impl Partition {
             return Ok(None);
         };
         let view = BatchView::parse_only(bytes)?;
-        if self.refusal(&view).is_some() {
-            return Ok(None);
+        if let Some(refusal) = self.refusal(&view) {
+            return Err(refusal);
         }
         let batch = NewBatch::validated(&view, &stamped(*validated, now));
         let written = self
             .log
-            .write_ahead(&batch, Origin::Client, self.leader_epoch.get(), now);
+            .write_ahead(&batch, bytes, Origin::Client, self.leader_epoch.get(), now);
         written.await.map(Some).map_err(append_failed)
     }
 

@@ -6,11 +6,13 @@
 //! Invariants:
 //! * One batch of a log at a time is written ahead; others wait for it before they are appended.
 //! * Nothing stands behind the end of a log but that: what is given up is cut off at once, and what changes the end of the log
-//!   without it cuts it off first.
+//!   without it cuts it off first, once the ring writes nothing there.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+
+use bytes::Bytes;
 
 use super::append::NewBatch;
 use super::error::StorageError;
@@ -41,11 +43,17 @@ const STEP_BYTES_MAX: usize = if cfg!(feature = "sim") {
     APPEND_STEP_BYTES * 2
 };
 
+/// Most bytes of one write through the ring.
+const RING_BYTES_MAX: usize = if cfg!(feature = "sim") { 256 } else { 256 * 1024 };
+
 /// The end of a log while a batch is written ahead.
 #[derive(Debug)]
 pub(super) struct Place {
     is_taken: Cell<bool>,
     left: Event,
+    /// The ring is writing.
+    is_in_flight: Cell<bool>,
+    landed: Event,
     step_bytes: StepBytes,
     written: RefCell<Option<Written>>,
     /// A segment whose files are being made.
@@ -64,6 +72,8 @@ impl Default for Place {
         Self {
             is_taken: Cell::new(false),
             left: Event::new(),
+            is_in_flight: Cell::new(false),
+            landed: Event::new(),
             step_bytes: StepBytes::new(STEP_BYTES_MIN, STEP_BYTES_MAX),
             written: RefCell::new(None),
             rolling: Cell::new(None),
@@ -90,6 +100,10 @@ impl Ahead {
 impl Drop for Ahead {
     fn drop(&mut self) {
         let inner = &self.log.inner;
+        if inner.place.is_in_flight.get() {
+            // The core ends in the midst of a write. What it leaves has no header, and the next start cuts it off.
+            return;
+        }
         // A failure has taken the directory offline.
         drop(self.log.cut_off_ahead(&inner.state.borrow()));
         inner.place.is_taken.set(false);
@@ -106,13 +120,16 @@ impl Log {
 
     /// Waits until `batch` may be the next one, begins the segment that it needs, and writes of its records what takes longer than a step. The
     /// [`append`](Log::append) of the batch comes while the outcome lives. A batch that will not be appended is not written either; the
-    /// append says why.
+    /// append says why. Where the disk makes those wait who write, all of the records are written, through the ring.
+    ///
+    /// `bytes` is what the batch is a view of.
     ///
     /// # Errors
     /// As [`Log::append`].
     pub async fn write_ahead(
         &self,
         batch: &NewBatch<'_>,
+        bytes: &Bytes,
         origin: Origin,
         leader_epoch: LeaderEpoch,
         now: TimestampMs,
@@ -131,7 +148,7 @@ impl Log {
         }
         self.roll_ahead(batch, &context).await?;
         let records = batch.records();
-        if records.len() <= STEP_BYTES_MIN {
+        if records.len() <= STEP_BYTES_MIN && !self.is_slow() {
             return Ok(ahead);
         }
         let Some((file, begin)) = self.begin_ahead(batch, &context)? else {
@@ -139,17 +156,23 @@ impl Log {
         };
         loop {
             let at = begin.plus(ahead.bytes as u64);
-            let end = ahead.bytes + self.inner.place.step_bytes.at(at);
-            let Some(slice) = records.get(ahead.bytes..end) else {
+            let rest = records.get(ahead.bytes..).unwrap_or_default();
+            let is_slow = self.is_slow();
+            let length = match is_slow {
+                true => rest.len().min(RING_BYTES_MAX),
+                false => self.inner.place.step_bytes.at(at),
+            };
+            let Some(slice) = rest.get(..length).filter(|slice| !slice.is_empty()) else {
                 break;
             };
-            task::begin_part("write a batch ahead");
-            let began = time::now();
-            if let Err(error) = file.write_at(at, &[slice]) {
+            let written = match is_slow {
+                true => self.write_aside(&file, at, bytes.slice_ref(slice)).await,
+                false => self.write_step(&file, at, slice),
+            };
+            if let Err(error) = written {
                 return Err(self.not_written(&self.inner.files.borrow(), &error));
             }
-            ahead.bytes = end;
-            self.inner.place.step_bytes.note(time::now().since(began));
+            ahead.bytes += length;
             task::yield_after(STEP).await;
             self.inner.health.check()?;
             if ahead.bytes_in(self) == 0 {
@@ -158,6 +181,41 @@ impl Log {
             }
         }
         Ok(ahead)
+    }
+
+    /// Whether the disk makes those wait who write: then [`Log::write_ahead`] does not hold the core.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.inner.health.pace().is_slow()
+    }
+
+    fn write_step(&self, file: &File, at: FilePosition, slice: &[u8]) -> std::io::Result<()> {
+        task::begin_part("write a batch ahead");
+        let began = time::now();
+        file.write_at(at, &[slice])?;
+        let took = time::now().since(began);
+        self.inner.place.step_bytes.note(took);
+        self.inner.health.pace().note_on_the_spot(took);
+        Ok(())
+    }
+
+    async fn write_aside(&self, file: &File, at: FilePosition, bytes: Bytes) -> std::io::Result<()> {
+        let place = &self.inner.place;
+        let began = time::now();
+        place.is_in_flight.set(true);
+        let written = file.write_through_ring(at, bytes).await;
+        place.is_in_flight.set(false);
+        place.landed.notify();
+        self.inner.health.pace().note_through_ring(time::now().since(began));
+        written
+    }
+
+    /// Waits until the ring writes nothing behind the end of this log, so that it can be cut off.
+    pub(super) async fn landed(&self) {
+        let place = &self.inner.place;
+        while place.is_in_flight.get() {
+            place.landed.wait().await;
+        }
     }
 
     pub(super) async fn take_place(&self) -> Ahead {
@@ -210,6 +268,8 @@ impl Log {
         let Some(Written { file, directory }) = self.inner.place.written.take() else {
             return Ok(());
         };
+        // It would land where others append by then.
+        crate::check!(!self.inner.place.is_in_flight.get());
         self.inner.health.check()?;
         let segment = state.active_segment();
         file.truncate(u64::from(segment.bytes)).map_err(|error| {

@@ -11,6 +11,7 @@ use crate::log::names::{FileKind, file_name};
 use crate::log::room::Room;
 use crate::log::{AppendContext, AppendError, AppendPlan, Appending, Batch, LogState, Origin, plan_append};
 use crate::record::{Assignment, BATCH_HEADER_BYTES, BatchHeader, BatchView, TimestampType, Validated};
+use crate::rt::time;
 
 /// One batch to append: its header as it came, what a topic's rules make of its timestamps, and the bytes after the header.
 #[derive(Clone, Copy, Debug)]
@@ -284,7 +285,9 @@ impl Log {
     }
 
     fn write(&self, files: &mut Files, position: FilePosition, parts: &[&[u8]]) -> Result<(), StorageError> {
+        let began = time::now();
         let written = files.active_log()?.write_at(position, parts);
+        self.inner.health.pace().note_on_the_spot(time::now().since(began));
         written.map_err(|error| self.not_written(files, &error))
     }
 

@@ -142,6 +142,7 @@ impl Log {
     async fn close_files(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
+        self.landed().await;
         self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         self.cut_off_ahead(&self.inner.state.borrow())?;
         let end = self.log_end_offset();
@@ -166,6 +167,7 @@ impl Log {
     pub async fn write_out(&self) -> Result<Offset, StorageError> {
         self.inner.health.check()?;
         self.halt_compaction().await;
+        self.landed().await;
         self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         self.cut_off_ahead(&self.inner.state.borrow())?;
         let end = self.log_end_offset();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::cold::ColdRange;
+use super::pace::Pace;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::room::{self, Room};
 use crate::rt::fs::{self, Directory};
@@ -78,6 +79,7 @@ pub struct Health {
     directory: Arc<Path>,
     offline: Arc<AtomicBool>,
     space: Arc<Space>,
+    pace: Arc<Pace>,
 }
 
 /// What is known of the room on the disk.
@@ -97,7 +99,13 @@ impl Health {
             directory: Arc::from(directory),
             offline: Arc::new(AtomicBool::new(false)),
             space: Arc::default(),
+            pace: Arc::default(),
         }
+    }
+
+    /// Whether those who write into the page cache have to wait.
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The room on the disk, as it was when somebody looked last.

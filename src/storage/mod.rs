@@ -40,6 +40,7 @@ mod kept;
 mod log;
 mod open;
 mod open_files;
+mod pace;
 mod read;
 mod recover;
 mod retain;

@@ -37,13 +37,23 @@ impl Log {
         now: TimestampMs,
     ) -> Result<Option<Trimmed>, StorageError> {
         self.inner.health.check()?;
-        let _turn = self.inner.durability.trimming.enter().await;
-        let Some(removal) = self.plan_removal(retention, high_watermark, now)? else {
-            return Ok(None);
+        let mut place = None;
+        let (_turn, removal) = loop {
+            let turn = self.inner.durability.trimming.enter().await;
+            let Some(removal) = self.plan_removal(retention, high_watermark, now)? else {
+                return Ok(None);
+            };
+            if !removal.rolls || place.is_some() {
+                break (turn, removal);
+            }
+            // A segment does not end in the midst of a batch. Appends may have come until this one's turn.
+            drop(turn);
+            place = Some(self.take_place().await);
         };
         if removal.rolls {
             self.roll_at(self.log_end_offset(), now).await?;
         }
+        drop(place);
         tracing::info!(
             partition = %self.partition(),
             segments = removal.segments,

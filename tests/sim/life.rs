@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use duramen::base::ids::{LeaderEpoch, ProducerEpoch, ProducerId, Sequence, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
 use duramen::base::time::TimestampMs;
@@ -197,13 +198,16 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
         // Now and then it is given up, and what was written of it with it.
         let ahead = ahead.filter(|_| !life.percent(10));
         task::yield_now().await;
+        if ahead.is_none() {
+            turn_has_come(log).await;
+        }
         let epoch = life.leader_epoch();
         let Some(next) = append(life, log, &batches, ahead.as_ref(), epoch) else {
             return;
         };
         drop(ahead);
         drop(turn);
-        if life.percent(20) {
+        if life.percent(20) && !log.is_writing_ahead() {
             assert_repeat_is_known(log, &batches[batches.len() - 1], next);
         }
         if life.percent(60) {
@@ -223,11 +227,19 @@ async fn produce(life: &Life, log: &Log, producer: u64) {
     }
 }
 
+/// Waits until nobody writes ahead, as all do who have not.
+async fn turn_has_come(log: &Log) {
+    while log.is_writing_ahead() && !Simulation::has_crashed() {
+        time::sleep(NAP).await;
+    }
+}
+
 /// Writes a batch ahead, while others append; `None` when the disk has failed.
 async fn write_ahead(life: &Life, log: &Log, batch: &[u8]) -> Option<Ahead> {
-    let view = view(batch);
+    let bytes = Bytes::copy_from_slice(batch);
+    let view = view(&bytes);
     let batch = NewBatch::as_it_is(&view);
-    let written = log.write_ahead(&batch, Origin::Client, LeaderEpoch(0), time::wall());
+    let written = log.write_ahead(&batch, &bytes, Origin::Client, LeaderEpoch(0), time::wall());
     let ahead = written.await;
     if let Err(StorageError::Full { .. }) = ahead {
         read_back(life, log);

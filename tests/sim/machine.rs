@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use duramen::base::ids::{LeaderEpoch, NodeId, ShardId};
 use duramen::base::offset::FilePosition;
@@ -65,6 +66,8 @@ struct Machine {
     plan: Plan,
     /// Of the journal; 0 is none. So small that its files are filled again and again.
     journal_bytes: u64,
+    /// Of those who write into the page cache: more than nothing sends what they write through the ring.
+    writers_wait: Duration,
     lives: Vec<Rc<Life>>,
     random: RefCell<Random>,
     /// All logs were closed, and the mark of that may be on the disk.
@@ -86,6 +89,7 @@ pub fn live(seed: u64, plan: &Plan) -> Trace {
     let machine = Rc::new(Machine {
         plan: *plan,
         journal_bytes,
+        writers_wait: Duration::from_millis(u64::from(Random::salted(seed, 99).percent(33))),
         lives: (0..count).map(life).collect(),
         random: RefCell::new(random),
         may_be_marked: Cell::new(false),
@@ -227,6 +231,7 @@ impl Machine {
 
     fn lies(&self) -> Faults {
         Faults {
+            writers_wait: self.writers_wait,
             data_syncs_lie: self.plan.data_syncs_lie,
             name_syncs_lie: self.plan.name_syncs_lie,
             ..Faults::default()

@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::inode::{Inode, SharedInode, look_into};
 use super::random::Random;
@@ -48,6 +49,8 @@ pub struct Faults {
     pub fail_sync: Option<u64>,
     /// Bytes that fit the disk, over all writes; removed files give theirs back.
     pub full_after_bytes: Option<u64>,
+    /// The machine holds those who write on the spot for so long: the disk takes less than it is given.
+    pub writers_wait: Duration,
     /// Syncs of files say yes and do nothing: a disk that lies, to try tests with.
     pub data_syncs_lie: bool,
     /// So do syncs of directories.
@@ -133,6 +136,10 @@ impl Disk {
 
     pub(super) fn has_crashed(&self) -> bool {
         self.crashed.is_some()
+    }
+
+    pub(super) fn writers_wait(&self) -> Duration {
+        self.faults.writers_wait
     }
 
     pub(super) fn operations(&self) -> u64 {

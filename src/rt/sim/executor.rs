@@ -68,6 +68,12 @@ impl Core {
         Monotonic(self.now.get())
     }
 
+    /// Time goes by under one who writes.
+    pub(super) fn let_writer_wait(&self) {
+        let wait = self.disk.borrow().writers_wait();
+        self.now.set(Monotonic(self.now.get()).plus(wait).0);
+    }
+
     pub(super) fn spawn(&self, task: Task) {
         self.spawned.borrow_mut().push(task);
     }

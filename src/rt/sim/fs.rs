@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::disk::Disk;
 use super::executor::Core;
 use super::inode::{SharedInode, look_into};
@@ -94,10 +96,22 @@ impl File {
     /// # Errors
     /// As asked for in `Faults`; `PermissionDenied` for a file opened to be read.
     pub fn write_at(&self, position: FilePosition, parts: &[&[u8]]) -> io::Result<()> {
+        Core::current().let_writer_wait();
+        self.put(position, parts.concat())
+    }
+
+    /// # Errors
+    /// As [`File::write_at`].
+    pub async fn write_through_ring(&self, position: FilePosition, bytes: Bytes) -> io::Result<()> {
+        wait_for_disk().await;
+        self.put(position, bytes.to_vec())
+    }
+
+    fn put(&self, position: FilePosition, bytes: Vec<u8>) -> io::Result<()> {
         if !self.may_write {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        operate(|disk| disk.write(&self.inode, index(position), parts.concat()))
+        operate(|disk| disk.write(&self.inode, index(position), bytes))
     }
 
     /// # Errors

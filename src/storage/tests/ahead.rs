@@ -1,5 +1,9 @@
 //! Long batches that are written ahead of their append.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+
 use super::*;
 use crate::base::limits::APPEND_STEP_BYTES;
 
@@ -21,9 +25,10 @@ fn long(seed: u8) -> Vec<u8> {
 }
 
 async fn write_ahead(log: &Log, bytes: &[u8]) -> Ahead {
-    let view = BatchView::parse(bytes).unwrap();
+    let bytes = Bytes::copy_from_slice(bytes);
+    let view = BatchView::parse(&bytes).unwrap();
     let batch = NewBatch::as_it_is(&view);
-    let written = log.write_ahead(&batch, Origin::Client, LeaderEpoch(3), TimestampMs(5));
+    let written = log.write_ahead(&batch, &bytes, Origin::Client, LeaderEpoch(3), TimestampMs(5));
     written.await.unwrap()
 }
 
@@ -110,6 +115,56 @@ fn batches_written_ahead_wait_for_one_another() {
         assert_eq!(records_at(&log, 0), records_of(&long(1)));
         assert_eq!(records_at(&log, 5), records_of(&long(2)));
         assert!(!log.is_writing_ahead());
+    });
+}
+
+/// Makes the disk of a log one that makes writers wait.
+fn slow_down(log: &Log) {
+    log.health().pace().note_on_the_spot(Duration::from_secs(1));
+    assert!(log.is_slow());
+}
+
+#[test]
+fn on_a_slow_disk_all_of_any_batch_is_written_ahead() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open_roomy(&directory).await;
+        for (bytes, base_offset) in [(batch(3, 0), 0), (long(1), 3), (batch(2, 0), 8)] {
+            slow_down(&log);
+            let before = file_bytes(&log, 0);
+            let ahead = write_ahead(&log, &bytes).await;
+            assert_eq!(file_bytes(&log, 0), before + bytes.len() as u64);
+            assert_eq!(log.log_end_offset(), Offset(base_offset));
+            assert_eq!(append_behind(&log, &bytes, &ahead).base_offset, Offset(base_offset));
+            drop(ahead);
+            assert_eq!(records_at(&log, base_offset), records_of(&bytes));
+            assert_eq!(file_bytes(&log, 0), log.bytes());
+        }
+        assert_eq!(read_all(&log, 1 << 20), [0, 3, 8]);
+    });
+}
+
+#[test]
+fn a_clean_stop_waits_for_what_the_ring_writes() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open_roomy(&directory).await;
+        append(&log, &batch(3, 0));
+        slow_down(&log);
+        let other = log.clone();
+        let (ended, has_ended) = crate::rt::local::oneshot();
+        crate::rt::task::spawn(async move {
+            let _ = ended.send(write_ahead(&other, &long(1)).await);
+        });
+        while file_bytes(&log, 0) == log.bytes() {
+            crate::rt::task::yield_now().await;
+        }
+        log.close().await.unwrap();
+        assert_eq!(file_bytes(&log, 0), log.bytes());
+        let ahead = has_ended.await.unwrap();
+        assert_eq!(ahead.bytes_in(&log), 0, "nothing of it stands there any more");
+        drop(ahead);
+        assert_eq!(file_bytes(&log, 0), log.bytes());
     });
 }
 

@@ -1,5 +1,7 @@
 //! Segments that begin ahead of the append that wants them.
 
+use bytes::Bytes;
+
 use super::*;
 
 /// Fills the first segment; returns a batch that wants the next one.
@@ -22,9 +24,10 @@ fn begins_segment(log: &Log, bytes: &[u8]) -> bool {
 }
 
 async fn begin_ahead(log: Log, bytes: Vec<u8>) -> Result<Ahead, StorageError> {
+    let bytes = Bytes::from(bytes);
     let view = BatchView::parse(&bytes).unwrap();
     let batch = NewBatch::as_it_is(&view);
-    log.write_ahead(&batch, Origin::Client, LeaderEpoch(3), TimestampMs(5))
+    log.write_ahead(&batch, &bytes, Origin::Client, LeaderEpoch(3), TimestampMs(5))
         .await
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use io_uring::{opcode, types};
 use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -152,14 +153,17 @@ impl File {
     }
 
     /// As [`File::write_at`] through the ring: a thread of the kernel waits where the file system lets it wait.
-    pub(super) async fn write_all(&self, position: FilePosition, mut bytes: Vec<u8>) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What `pwritev(2)` says. After an error it is unknown how much was written.
+    pub async fn write_through_ring(&self, position: FilePosition, mut bytes: Bytes) -> io::Result<()> {
         let mut written = 0;
         while written < bytes.len() {
             let rest = &bytes[written..];
             let count = u32::try_from(rest.len()).unwrap_or(1 << 30);
             let at = position.plus(u64::try_from(written).unwrap_or(0));
             let entry = opcode::Write::new(self.fd(), rest.as_ptr(), count).offset(at.0).build();
-            // SAFETY: the held vector owns the bytes that are read, the held descriptor is open.
+            // SAFETY: the held handle keeps the bytes that are read, the held descriptor is open.
             let in_flight = unsafe { Reactor::current().submit(entry, (Arc::clone(&self.descriptor), bytes)) };
             let (result, (_, back)) = in_flight.await;
             bytes = back;

@@ -49,7 +49,7 @@ impl Directory {
     /// What `open(2)` and `write(2)` say. After an error it is unknown how much was written.
     pub async fn write_file(&self, name: &str, content: Vec<u8>) -> io::Result<File> {
         let file = self.open_file(name, OFlags::CREATE | OFlags::TRUNC).await?;
-        file.write_all(FilePosition::ZERO, content).await?;
+        file.write_through_ring(FilePosition::ZERO, content.into()).await?;
         Ok(file)
     }
 
