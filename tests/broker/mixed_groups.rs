@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use duramen_wire::messages::HeartbeatRequest;
+
 use crate::codes::{
-    GROUP_ID_NOT_FOUND, ILLEGAL_GENERATION, MEMBER_ID_REQUIRED, NONE, REBALANCE_IN_PROGRESS, UNKNOWN_MEMBER_ID,
+    FENCED_INSTANCE_ID, GROUP_ID_NOT_FOUND, ILLEGAL_GENERATION, MEMBER_ID_REQUIRED, NONE, REBALANCE_IN_PROGRESS,
+    UNKNOWN_MEMBER_ID,
 };
 use crate::consumer_group_fixture::{Member, describe, joining, settle};
 use crate::fixture::create_topic;
@@ -60,4 +63,40 @@ fn classic_members_share_a_group_of_consumers() {
     let joined = client.call(JOIN, &join);
     assert_eq!((joined.error_code, joined.leader.as_str()), (NONE, id.as_str()));
     assert_eq!(joined.generation_id, described.group_epoch + 1);
+}
+
+#[test]
+fn a_classic_member_takes_the_place_of_the_last_of_its_group() {
+    let (_broker, mut client) = start(2);
+    let topic = create_topic(&mut client, "replaced", 2);
+    let group = new_group(&mut client);
+    let mut modern = joining(&group, "modern", &[&topic.name]);
+    modern.instance_id = Some("one".to_owned());
+    let modern = Member::join(&mut client, modern);
+    assert_eq!(modern.partitions(), [0, 1]);
+    let mut join = join_request(&group, "");
+    join.protocols[0].metadata = subscription(&topic.name);
+    join.group_instance_id = Some("one".to_owned());
+    let joined = client.call(JOIN, &join);
+    assert_eq!((joined.error_code, joined.generation_id), (NONE, modern.epoch));
+    assert_eq!((joined.leader.as_str(), joined.members.len()), ("", 0));
+    assert_eq!(describe(&mut client, &group).error_code, GROUP_ID_NOT_FOUND);
+    let mut sync = sync_request(&group, &joined.member_id, joined.generation_id);
+    sync.group_instance_id = Some("one".to_owned());
+    let synced = client.call(SYNC, &sync);
+    assert_eq!(synced.error_code, NONE);
+    let both = [0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255];
+    assert!(synced.assignment.ends_with(&both), "{:?}", synced.assignment);
+    let beat = HeartbeatRequest {
+        group_id: group.clone(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id,
+        group_instance_id: Some("one".to_owned()),
+    };
+    assert_eq!(client.call(4, &beat).error_code, NONE);
+    let gone = HeartbeatRequest {
+        member_id: modern.id,
+        ..beat
+    };
+    assert_eq!(client.call(4, &gone).error_code, FENCED_INSTANCE_ID);
 }

@@ -74,12 +74,20 @@ impl Coordinator {
             return Ok(beaten);
         }
         let state_before = state_of(group, &beat.member_id);
-        let outcome = group.heartbeat(beat, &around)?;
-        let gone = outcome.member.is_none().then_some(&beat.member_id);
-        match gone.and_then(|gone| self.downgrade(group, gone, now)) {
-            Some(downgraded) => {
-                records.extend(downgraded);
-                self.chores.rebalance(&beat.group);
+        let mut outcome = group.heartbeat(beat, &around)?;
+        let downgrade = match outcome.member {
+            None => self.downgrade(group, &beat.member_id, now),
+            Some(_) => self.downgrade_by_join(group, beat, &outcome, now),
+        };
+        match downgrade {
+            Some(downgrade) => {
+                if beat.is_joining() {
+                    outcome.beaten.member_epoch = downgrade.generation;
+                }
+                records.extend(downgrade.records);
+                if downgrade.rebalances {
+                    self.chores.rebalance(&beat.group);
+                }
             }
             None => records.extend(outcome.records.iter().cloned().map(Record::Consumer)),
         }
@@ -217,8 +225,8 @@ impl Coordinator {
             return;
         }
         match self.downgrade(group, member, now) {
-            Some(downgraded) => {
-                records.extend(downgraded);
+            Some(downgrade) => {
+                records.extend(downgrade.records);
                 self.chores.rebalance(key.group());
             }
             None => {

@@ -6,12 +6,33 @@ use std::sync::Arc;
 
 use crate::base::ids::TopicId;
 
-use super::consumer::{self, ConsumerRecord, Heartbeat as Beat, Refused};
+use super::consumer::{self, ConsumerRecord, Heartbeat as Beat, Outcome, Refused};
 use super::consumers::{cancel_timers, rebalance};
 use super::types::{
     Answer, GroupError, Heartbeat, Join, JoinRefused, Joined, Leave, LeavingMember, LeftMember, Sync, Synced, Ticket,
 };
 use super::{Coordinator, Effects, Group, Now, Record, classic};
+
+/// A consumer group becomes a classic one.
+pub(super) struct Downgrade {
+    pub records: Vec<Record>,
+    /// Of the classic group, as its members know it.
+    pub generation: i32,
+    /// Whether its members have to join it.
+    pub rebalances: bool,
+}
+
+impl Downgrade {
+    fn new(from: &consumer::Group, classic: Record, rebalances: bool) -> Self {
+        let mut records: Vec<Record> = from.tombstones().map(Record::Consumer).collect();
+        records.push(classic);
+        Self {
+            records,
+            generation: from.epoch(),
+            rebalances,
+        }
+    }
+}
 
 impl Coordinator {
     /// The records of the consumer group that a classic group with members becomes. Kafka: `GroupMetadataManager.convertToConsumerGroup`.
@@ -25,17 +46,44 @@ impl Coordinator {
         group.as_consumers(&*self.catalogue, now).ok_or_else(refused)
     }
 
-    /// The records by which a consumer group becomes a classic one as a member goes; `None` if it stays what it is. Kafka:
+    /// How a consumer group becomes a classic one as a member goes; `None` if it stays what it is. Kafka:
     /// `GroupMetadataManager.convertToClassicGroup`.
-    pub(super) fn downgrade(&self, group: &consumer::Group, gone: &Arc<str>, now: Now) -> Option<Vec<Record>> {
+    pub(super) fn downgrade(&self, group: &consumer::Group, gone: &Arc<str>, now: Now) -> Option<Downgrade> {
         let gone = BTreeSet::from([gone]);
-        let is_allowed = self.config.consumer.migration.downgrades && group.members().len() <= self.config.members_max;
-        if !is_allowed || !group.becomes_classic_without(&gone) {
+        let stays = group.members().len() > gone.len();
+        if !stays || !self.may_be_downgraded(group) || !group.is_classic_without(&gone) {
             return None;
         }
-        let mut records: Vec<Record> = group.tombstones().map(Record::Consumer).collect();
-        records.push(classic::Group::of_consumers(group, &gone, &*self.catalogue, now.wall));
-        Some(records)
+        let classic = classic::Group::of_consumers(group, &gone, None, &*self.catalogue, now.wall);
+        Some(Downgrade::new(group, classic, true))
+    }
+
+    /// How a consumer group becomes a classic one when a static member of the classic protocol takes the place of the last member of the
+    /// other; `None` if it stays what it is. Its members go on as they are when they have what they are to have; otherwise they join.
+    /// Kafka: `GroupMetadataManager.validateOnlineDowngradeWithReplacedMember`.
+    pub(super) fn downgrade_by_join(
+        &self,
+        group: &consumer::Group,
+        beat: &Beat,
+        outcome: &Outcome,
+        now: Now,
+    ) -> Option<Downgrade> {
+        let (Some(instance), Some(member), Some(_)) = (&beat.instance_id, &outcome.member, &beat.classic) else {
+            return None;
+        };
+        let (owner, replaced) = group.of_instance(instance)?;
+        let gone = BTreeSet::from([owner]);
+        if replaced.classic.is_some() || !self.may_be_downgraded(group) || !group.is_classic_without(&gone) {
+            return None;
+        }
+        let joining = Some((&beat.member_id, member));
+        let classic = classic::Group::of_consumers(group, &gone, joining, &*self.catalogue, now.wall);
+        let is_at_rest = group.is_at_rest_without(&gone) && !outcome.bumps();
+        Some(Downgrade::new(group, classic, !is_at_rest))
+    }
+
+    fn may_be_downgraded(&self, group: &consumer::Group) -> bool {
+        self.config.consumer.migration.downgrades && group.members().len() <= self.config.members_max
     }
 
     /// Kafka: `GroupMetadataManager.classicGroupJoinToConsumerGroup`.
@@ -95,8 +143,14 @@ impl Coordinator {
             | Refused::FencedEpoch { .. }
             | Refused::InvalidRegex(..) => GroupError::UnknownMember,
         })?;
-        // It has to ask for its assignment.
-        self.expect_of(&join.group, &member_id, join.rebalance_timeout_ms, now);
+        let is_downgraded = effects
+            .records
+            .iter()
+            .any(|record| matches!(record, Record::ClassicGroup { .. }));
+        if !is_downgraded {
+            // It has to ask for its assignment.
+            self.expect_of(&join.group, &member_id, join.rebalance_timeout_ms, now);
+        }
         Ok(Joined {
             member_id,
             generation: beaten.member_epoch,

@@ -85,10 +85,12 @@ impl Group {
         Some((consumer, assignment))
     }
 
-    /// The record of the classic group that a consumer group becomes without some of its members; all others speak the classic protocol.
+    /// The record of the classic group that a consumer group becomes without some of its members, and with one that joins; all the others
+    /// speak the classic protocol.
     pub(in crate::coordinator::group) fn of_consumers(
         consumers: &consumer::Group,
         gone: &BTreeSet<&Arc<str>>,
+        joining: Option<(&Arc<str>, &consumer::Member)>,
         catalogue: &dyn Catalogue,
         now: TimestampMs,
     ) -> Record {
@@ -96,7 +98,8 @@ impl Group {
         group.generation = consumers.epoch();
         group.state_since = Some(now);
         let protocol_type: Arc<str> = "consumer".into();
-        for (id, member) in consumers.members().filter(|(id, _)| !gone.contains(id)) {
+        let staying = consumers.members().filter(|(id, _)| !gone.contains(id));
+        for (id, member) in staying.chain(joining) {
             let Some(classic) = &member.classic else { continue };
             let protocols = classic.protocols.iter().map(|(name, metadata)| Protocol {
                 name: Arc::clone(name),

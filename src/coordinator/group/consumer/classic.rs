@@ -52,7 +52,8 @@ pub fn as_heartbeat(join: &Join, member_id: Arc<str>, catalogue: &dyn Catalogue)
                 .map(|name| Arc::from(name.as_str()))
                 .collect(),
         ),
-        subscribed_regex: None,
+        // One that it had by the other protocol is no more.
+        subscribed_regex: Some(Arc::default()),
         assignor: None,
         owned: Some(owned.collect()),
         classic: Some(ClassicJoin {
@@ -218,9 +219,26 @@ impl Group {
         Ok(Arc::clone(id))
     }
 
-    /// Whether all members speak the classic protocol, but for those that go; and some stay.
-    pub(in crate::coordinator::group) fn becomes_classic_without(&self, gone: &BTreeSet<&Arc<str>>) -> bool {
-        let mut staying = self.members.iter().filter(|(id, _)| !gone.contains(id)).peekable();
-        staying.peek().is_some() && staying.all(|(_, member)| member.classic.is_some())
+    /// Whether all members speak the classic protocol, but for those that go.
+    pub(in crate::coordinator::group) fn is_classic_without(&self, gone: &BTreeSet<&Arc<str>>) -> bool {
+        self.staying(gone).all(|member| member.classic.is_some())
+    }
+
+    /// Whether all members have what they are to have, but for those that go.
+    pub(in crate::coordinator::group) fn is_at_rest_without(&self, gone: &BTreeSet<&Arc<str>>) -> bool {
+        let is_at_rest =
+            |member: &Member| member.current.state == MemberState::Stable && member.current.epoch == self.epoch;
+        self.target_epoch == self.epoch && self.staying(gone).all(is_at_rest)
+    }
+
+    fn staying(&self, gone: &BTreeSet<&Arc<str>>) -> impl Iterator<Item = &Member> {
+        let staying = self.members.iter().filter(|(id, _)| !gone.contains(id));
+        staying.map(|(_, member)| member)
+    }
+
+    /// The static member of an instance.
+    pub(in crate::coordinator::group) fn of_instance(&self, instance: &Arc<str>) -> Option<(&Arc<str>, &Member)> {
+        let owner = self.instances.get(instance)?;
+        Some((owner, self.members.get(owner)?))
     }
 }

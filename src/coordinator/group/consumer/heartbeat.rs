@@ -121,6 +121,14 @@ pub struct Outcome {
     pub is_unresolved: bool,
 }
 
+impl Outcome {
+    /// Whether the group has another epoch by it.
+    #[must_use]
+    pub fn bumps(&self) -> bool {
+        self.records.iter().any(|record| matches!(record.what, What::Group(_)))
+    }
+}
+
 /// What a heartbeat rests on, beside the group.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'a> {

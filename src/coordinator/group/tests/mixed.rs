@@ -101,15 +101,25 @@ impl Classic {
 /// A client of the consumer protocol.
 struct Modern {
     id: &'static str,
+    instance: Option<&'static str>,
     epoch: i32,
     owned: Vec<i32>,
 }
 
 impl Modern {
     fn join(world: &mut World, id: &'static str) -> Self {
-        let beaten = world.beat(&joining(id)).unwrap();
+        Self::join_as(world, id, None)
+    }
+
+    fn join_as(world: &mut World, id: &'static str, instance: Option<&'static str>) -> Self {
+        let beat = Beat {
+            instance_id: instance.map(Into::into),
+            ..joining(id)
+        };
+        let beaten = world.beat(&beat).unwrap();
         let mut member = Self {
             id,
+            instance,
             epoch: 0,
             owned: Vec::new(),
         };
@@ -128,6 +138,7 @@ impl Modern {
         let owned: Assignment = self.owned.iter().map(|partition| (TOPIC_ID, *partition)).collect();
         let beat = Beat {
             owned: Some(owned),
+            instance_id: self.instance.map(Into::into),
             ..going_on(self.id, self.epoch)
         };
         let beaten = world.beat(&beat).unwrap();
@@ -335,4 +346,115 @@ fn groups_stay_what_they_are_when_told_so() {
     first.drive(&mut world);
     first.drive(&mut world);
     assert_eq!(first.owned.len(), 4);
+}
+
+/// A settled group of a static member of the consumer protocol, `one`, and two classic ones.
+fn with_last_modern(world: &mut World) -> (Modern, [Classic; 2]) {
+    let mut last = Modern::join_as(world, "modern", Some("one"));
+    let mut others = [Classic::new(""), Classic::new("")];
+    (others[1].instance, others[1].fresh) = (Some("two"), 1);
+    for other in &mut others {
+        world.advance(seconds(2));
+        other.join_and_sync(world).unwrap();
+    }
+    for _ in 0..8 {
+        world.advance(seconds(2));
+        last.drive(world);
+        others.iter_mut().for_each(|other| other.drive(world));
+    }
+    assert_eq!(count(&[&others[0], &others[1]], &[&last]), 4);
+    assert!(!last.owned.is_empty());
+    (last, others)
+}
+
+/// The same instance, by the classic protocol.
+fn successor(instance: &'static str) -> Classic {
+    let mut successor = Classic::new("");
+    (successor.instance, successor.fresh) = (Some(instance), instance.as_bytes()[0]);
+    successor
+}
+
+#[test]
+fn a_classic_member_takes_the_place_of_the_last_of_the_other_protocol() {
+    let mut world = world(1, 4);
+    let (last, mut others) = with_last_modern(&mut world);
+
+    // Of another place, the group stays what it is.
+    let mut again = successor("two");
+    again.join_and_sync(&mut world).unwrap();
+    assert!(world.coordinator.consumer("g").is_some());
+    others[1] = again;
+
+    let mut successor = successor("one");
+    successor.join_and_sync(&mut world).unwrap();
+    assert_eq!(successor.owned, last.owned);
+    assert_eq!(successor.generation, last.epoch);
+    assert!(world.coordinator.consumer("g").is_none());
+    assert_eq!((world.state(), world.group().generation()), ("Stable", last.epoch));
+    // Nobody has to join: all go on as they are, and the group lives as long as they do.
+    for _ in 0..5 {
+        world.advance(seconds(4));
+        world.work();
+        for (id, instance, generation) in [
+            (&others[0].id, None, others[0].generation),
+            (&others[1].id, Some("two".into()), others[1].generation),
+            (&successor.id, Some("one".into()), successor.generation),
+        ] {
+            let ticket = world.ask(Request::Heartbeat(Heartbeat {
+                group: "g".into(),
+                member_id: id.as_str().into(),
+                instance_id: instance,
+                generation,
+            }));
+            assert_eq!(*world.answer(ticket), Answer::Heartbeat(Ok(())), "{id}");
+        }
+    }
+    let mut loaded = Coordinator::new(Config::default());
+    for record in &world.log {
+        loaded.replay(record);
+    }
+    let members = |coordinator: &Coordinator| -> Vec<(Arc<str>, Bytes)> {
+        let group = coordinator.classic("g").unwrap();
+        let members = group.members();
+        members
+            .map(|(id, member)| (Arc::clone(id), member.assignment().clone()))
+            .collect()
+    };
+    assert_eq!(members(&loaded), members(&world.coordinator));
+    // One that is not heard of loses its place: there is nobody without a deadline.
+    world.advance(seconds(30));
+    assert_eq!(world.group().members().len(), 0);
+}
+
+#[test]
+fn members_join_the_classic_group_when_targets_are_not_theirs() {
+    let mut world = world(2, 4);
+    let (last, others) = with_last_modern(&mut world);
+    let successor = successor("one");
+    let mut join = successor.join();
+    join.protocols[0].metadata = written(&ConsumerProtocolSubscription {
+        topics: vec!["topic".to_owned(), "topic-1".to_owned()],
+        ..ConsumerProtocolSubscription::default()
+    });
+    let ticket = world.ask(Request::Join(join));
+    let joined = world.joined(ticket);
+    assert_eq!(joined.generation, last.epoch);
+    assert!(world.coordinator.consumer("g").is_none());
+    world.work();
+    assert_eq!(world.state(), "PreparingRebalance");
+    let ticket = world.ask(sync(&joined.member_id, joined.generation, &[]));
+    assert_eq!(world.synced(ticket), Err(GroupError::RebalanceInProgress));
+    let result = world.heartbeat(&others[0].id, others[0].generation);
+    assert_eq!(result, Err(GroupError::RebalanceInProgress));
+}
+
+#[test]
+fn a_group_stays_one_of_consumers_when_downgrades_are_off() {
+    let mut world = world(1, 4);
+    world.coordinator.config.consumer.migration.downgrades = false;
+    let (last, _) = with_last_modern(&mut world);
+    let mut successor = successor("one");
+    successor.join_and_sync(&mut world).unwrap();
+    assert_eq!(successor.owned, last.owned);
+    assert!(world.coordinator.consumer("g").is_some());
 }
