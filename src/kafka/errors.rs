@@ -5,7 +5,9 @@
 use crate::coordinator::group::GroupError;
 use crate::coordinator::group::consumer::Refused;
 use crate::log::producers::ProducerError;
-use crate::metadata::controller::{AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError};
+use crate::metadata::controller::{
+    AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError, UpdateFeaturesError,
+};
 use crate::partition::types::{AppendError, DeleteRecordsError, ReadError};
 use crate::record::BatchError;
 
@@ -91,6 +93,7 @@ error_codes! {
     ELECTION_NOT_NEEDED = 84 Retriable,
     GROUP_SUBSCRIBED_TO_TOPIC = 86 Final,
     INVALID_RECORD = 87 Final,
+    INVALID_UPDATE_VERSION = 95 Final,
     UNKNOWN_TOPIC_ID = 100 Retriable,
     INCONSISTENT_TOPIC_ID = 103 Retriable,
     FETCH_SESSION_TOPIC_ID_ERROR = 106 Retriable,
@@ -324,6 +327,18 @@ pub fn alter_config_error(error: &AlterConfigError) -> Refusal {
         AlterConfigError::NotAList { .. } | AlterConfigError::Config(_) => ErrorCode::INVALID_CONFIG,
     };
     Refusal::with(code, error)
+}
+
+/// How features that are not changed are answered (Kafka: `QuorumController.updateFeatures`).
+#[must_use]
+pub fn update_features_error(error: &UpdateFeaturesError) -> Refusal {
+    let code = match error {
+        UpdateFeaturesError::Refused { .. } | UpdateFeaturesError::MetadataDowngrade { .. } => {
+            ErrorCode::INVALID_UPDATE_VERSION
+        }
+    };
+    let message = format!("The update failed for all features since the following feature had an error: {error}");
+    Refusal::with(code, message)
 }
 
 /// How a topic that is not deleted is answered (Kafka: `ControllerApis.deleteTopics`).

@@ -141,6 +141,10 @@ pub const SERVED: &[Served] = &[
         handler: handlers::describe_quorum::handle,
     },
     Served {
+        key: ApiKey::UpdateFeatures,
+        handler: handlers::update_features::handle,
+    },
+    Served {
         key: ApiKey::DescribeCluster,
         handler: handlers::describe_cluster::handle,
     },

@@ -14,12 +14,13 @@ use duramen_wire::messages::create_topics_request::CreatableTopic;
 use duramen_wire::messages::delete_topics_request::DeleteTopicState;
 use duramen_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use duramen_wire::messages::metadata::MetadataRecord;
+use duramen_wire::messages::update_features_request::FeatureUpdateKey;
 
 use crate::base::ids::TopicId;
 use crate::metadata::MetadataImage;
 use crate::metadata::controller::{
     self, AlterConfigError, CreatePartitionsError, CreateTopicError, CreatedTopic, Decision, DeleteTopicError,
-    DeletedTopic, NewTopic, NewTopicDefaults, Unnamed,
+    DeletedTopic, NewTopic, NewTopicDefaults, Unnamed, UpdateFeaturesError,
 };
 use crate::rt;
 use crate::rt::local::{Sender, Turn, oneshot};
@@ -47,6 +48,10 @@ pub enum ControllerRequest {
         unnamed: Unnamed,
         mode: ChangeMode,
     },
+    UpdateFeatures {
+        updates: Vec<FeatureUpdateKey>,
+        mode: ChangeMode,
+    },
     AllocateProducerIds,
     /// A topic that a client asked for and that does not exist.
     AutoCreate {
@@ -72,6 +77,7 @@ pub enum ControllerReply {
     Deleted(Result<Vec<Result<DeletedTopic, DeleteTopicError>>, ControllerOffline>),
     CreatedPartitions(Result<Vec<Result<(), CreatePartitionsError>>, ControllerOffline>),
     Altered(Result<Vec<Result<(), AlterConfigError>>, ControllerOffline>),
+    UpdatedFeatures(Result<Result<(), UpdateFeaturesError>, ControllerOffline>),
     ProducerIds(Result<Range<i64>, ControllerOffline>),
     AutoCreated,
 }
@@ -187,6 +193,14 @@ impl Shard {
                     return ControllerReply::Altered(Ok(decision.response));
                 }
                 ControllerReply::Altered(self.carry_out(controller, decision).await)
+            }
+            ControllerRequest::UpdateFeatures { updates, mode } => {
+                let decision = controller::update_features(&image, self.config.broker.node_id, &updates);
+                ControllerReply::UpdatedFeatures(match (decision, mode) {
+                    (Err(error), _) => Ok(Err(error)),
+                    (Ok(_), ChangeMode::ValidateOnly) => Ok(Ok(())),
+                    (Ok(decision), ChangeMode::Change) => self.carry_out(controller, decision).await.map(Ok),
+                })
             }
             ControllerRequest::AllocateProducerIds => {
                 let node = self.config.broker.node_id;

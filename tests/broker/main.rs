@@ -33,6 +33,7 @@ mod consumer_groups;
 mod directories;
 mod drives;
 mod durability;
+mod features;
 mod fetch;
 mod fetch_epochs;
 mod fetch_wait;

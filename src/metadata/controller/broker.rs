@@ -35,7 +35,7 @@ pub const FEATURES: &[Feature] = &[
 ];
 
 /// Features of Apache Kafka 4.3 on which nothing depends that this broker serves: it keeps the levels that a cluster has.
-const KEPT_FEATURES: &[Feature] = &[
+pub(super) const KEPT_FEATURES: &[Feature] = &[
     kept_feature("eligible.leader.replicas.version", 1),
     kept_feature("share.version", 1),
     kept_feature("streams.version", 1),

@@ -12,6 +12,7 @@ mod delete_topics;
 mod place;
 mod producer_ids;
 mod topic_name;
+mod update_features;
 
 use duramen_wire::messages::metadata::MetadataRecord;
 
@@ -27,6 +28,7 @@ pub use delete_topics::{DeleteTopicError, DeletedTopic, delete_topics};
 pub use place::PlaceError;
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, ProducerIdError, allocate_producer_ids};
 pub use topic_name::{TopicNameError, metric_name, validate_topic_name};
+pub use update_features::{UpdateFeaturesError, update_features};
 
 /// What a request leads to.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,7 @@ mod image;
 mod kept;
 mod log;
 mod snapshot;
+mod update_features;
 
 use duramen_wire::messages::create_topics_request::CreatableTopic;
 use duramen_wire::messages::metadata::MetadataRecord;
