@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::config::table::{broker_properties, topic_properties};
+use crate::config::table::{broker_properties, group_properties, topic_properties};
 use crate::config::{Effect, Property};
 
 /// All keys with type, default, allowed values and meaning, as `duramen config` prints them.
@@ -11,6 +11,8 @@ pub fn reference() -> String {
     section(&mut text, broker_properties());
     text.push_str("\nKeys of a topic\n\n");
     section(&mut text, topic_properties());
+    text.push_str("\nKeys of a group\n\n");
+    section(&mut text, group_properties());
     text
 }
 

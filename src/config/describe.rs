@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use super::property::{Property, Update};
 use super::source::Settings;
-use super::table::{Unit, broker_properties, broker_property, synonyms, topic_properties};
+use super::table::{
+    Unit, broker_key_of_group, broker_properties, broker_property, group_properties, synonyms, topic_properties,
+};
 use super::topic::effective_text;
 
 /// Where a value comes from (Kafka: `ConfigSource`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
     Topic,
+    Group,
     /// File, environment or command line.
     Broker,
     Default,
@@ -80,6 +83,26 @@ pub(super) fn topic(settings: &Settings, overrides: &BTreeMap<String, String>) -
         .filter(|property| !property.is_internal)
         .map(describe)
         .collect()
+}
+
+pub(super) fn group(settings: &Settings, overrides: &BTreeMap<String, String>) -> Vec<Described> {
+    let describe = |property: &'static Property| {
+        let own = overrides.get(property.name).map(|text| DescribedSynonym {
+            name: property.name,
+            value: Some(text.clone()),
+            source: Source::Group,
+        });
+        let behind = broker_property(&broker_key_of_group(property.name)).unwrap_or(property);
+        let synonyms: Vec<_> = own.into_iter().chain(broker_values(behind, settings)).collect();
+        Described {
+            property,
+            value: synonyms.first().and_then(|synonym| synonym.value.clone()),
+            source: synonyms.first().map_or(Source::Default, |synonym| synonym.source),
+            is_read_only: false,
+            synonyms,
+        }
+    };
+    group_properties().map(describe).collect()
 }
 
 /// The value of a broker key and, behind it, its default.
@@ -155,6 +178,36 @@ mod tests {
             "2000000 Broker [log.segment.bytes=2000000/Broker, log.segment.bytes=1073741824/Default]"
         );
         assert_eq!(shown(&topic, "remote.storage.enable"), "false Default []");
+    }
+
+    /// As above.
+    #[test]
+    fn as_kafka_describes_a_group() {
+        let sets = ["group.consumer.session.timeout.ms=46000".to_owned()];
+        let config = Config::load(&Inputs {
+            sets: &sets,
+            ..Inputs::default()
+        })
+        .expect("valid");
+        let own = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let group = config.describe_group(&BTreeMap::from([
+            own("consumer.heartbeat.interval.ms", "6000"),
+            own("consumer.session.timeout.ms", "50000"),
+        ]));
+        assert_eq!(
+            shown(&group, "consumer.heartbeat.interval.ms"),
+            "6000 Group [consumer.heartbeat.interval.ms=6000/Group, group.consumer.heartbeat.interval.ms=5000/Default]"
+        );
+        assert_eq!(
+            shown(&group, "consumer.session.timeout.ms"),
+            "50000 Group [consumer.session.timeout.ms=50000/Group, group.consumer.session.timeout.ms=46000/Broker, \
+             group.consumer.session.timeout.ms=45000/Default]"
+        );
+        assert_eq!(
+            shown(&group, "share.isolation.level"),
+            "read_uncommitted Default [share.isolation.level=read_uncommitted/Default]"
+        );
+        assert_eq!(group.len(), 17);
     }
 
     #[test]

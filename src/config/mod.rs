@@ -14,6 +14,7 @@ mod group;
 mod java_properties;
 mod listener;
 mod nearest;
+mod one_group;
 mod property;
 mod source;
 pub mod table;
@@ -28,6 +29,7 @@ pub use describe::{Described, DescribedSynonym, Source};
 pub use error::{ConfigError, Origin, TopicConfigError};
 pub use group::{ConsumerGroupConfig, GroupConfig};
 pub use listener::{Endpoint, Listener};
+pub use one_group::{GroupKeyError, OneGroupConfig, check_group_config};
 pub use property::{Effect, Kind, Property, Rule, Update};
 pub use source::{File, Inputs, Setting, Settings};
 pub use topic::{Cleanup, Compression, Durability, TimestampType, TopicConfig};
@@ -72,6 +74,12 @@ impl Config {
     #[must_use]
     pub fn describe_topic(&self, overrides: &BTreeMap<String, String>) -> Vec<Described> {
         describe::topic(&self.settings, overrides)
+    }
+
+    /// All settings of a group with these `overrides`, for clients.
+    #[must_use]
+    pub fn describe_group(&self, overrides: &BTreeMap<String, String>) -> Vec<Described> {
+        describe::group(&self.settings, overrides)
     }
 
     /// All settings of the broker, for clients.

@@ -62,6 +62,8 @@ pub enum Update {
     Cluster,
     /// At once, set for a topic.
     Topic,
+    /// At once, set for a group.
+    Group,
 }
 
 /// What Duramen does with the key.

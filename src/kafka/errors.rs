@@ -320,11 +320,14 @@ pub fn alter_config_error(error: &AlterConfigError) -> Refusal {
     let code = match error {
         AlterConfigError::ResourceTwice
         | AlterConfigError::ResourceType(_)
+        | AlterConfigError::EveryGroup
         | AlterConfigError::KeyTwice
         | AlterConfigError::Operation(_)
         | AlterConfigError::NullValue(_) => ErrorCode::INVALID_REQUEST,
         AlterConfigError::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        AlterConfigError::NotAList { .. } | AlterConfigError::Config(_) => ErrorCode::INVALID_CONFIG,
+        AlterConfigError::NotAList { .. } | AlterConfigError::Config(_) | AlterConfigError::Group(_) => {
+            ErrorCode::INVALID_CONFIG
+        }
     };
     Refusal::with(code, error)
 }

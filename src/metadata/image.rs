@@ -106,11 +106,19 @@ pub struct ConfigResource {
 impl ConfigResource {
     pub const TOPIC: i8 = 2;
     pub const BROKER: i8 = 4;
+    pub const GROUP: i8 = 32;
 
     pub fn topic(name: &str) -> Self {
         Self {
             kind: Self::TOPIC,
             name: name.to_owned(),
+        }
+    }
+
+    pub fn group(id: &str) -> Self {
+        Self {
+            kind: Self::GROUP,
+            name: id.to_owned(),
         }
     }
 
@@ -194,6 +202,14 @@ impl MetadataImage {
         self.features.get("group.version").is_some_and(|level| *level >= 1)
     }
 
+    /// The names of all resources of a kind that have settings of their own.
+    pub fn configured(&self, kind: i8) -> impl Iterator<Item = &str> {
+        let resources = self.configs.iter().map(|(resource, _)| resource);
+        resources
+            .filter(move |resource| resource.kind == kind)
+            .map(|resource| resource.name.as_str())
+    }
+
     /// Whether records of a metadata transaction are applied that may yet be taken back. Such an image is not to be published.
     pub fn is_in_transaction(&self) -> bool {
         self.before_transaction.is_some()
@@ -221,16 +237,16 @@ impl MetadataImage {
         changes
     }
 
-    /// The topics whose settings are not those of `old`, by name.
-    pub fn topic_configs_changed_since<'a>(&'a self, old: &'a Self) -> Vec<&'a str> {
+    /// The resources of a kind whose settings are not those of `old`, by name.
+    pub fn configs_changed_since<'a>(&'a self, old: &'a Self, kind: i8) -> Vec<&'a str> {
         let mut names = Vec::new();
         for (old_shelf, new_shelf) in old.configs.shelves_that_differ(&self.configs) {
             let differs = |resource: &ConfigResource| old_shelf.get(resource) != new_shelf.get(resource);
             let known = old_shelf
                 .keys()
                 .chain(new_shelf.keys().filter(|key| !old_shelf.contains_key(*key)));
-            let topics = known.filter(|resource| resource.kind == ConfigResource::TOPIC && differs(resource));
-            names.extend(topics.map(|resource| resource.name.as_str()));
+            let changed = known.filter(|resource| resource.kind == kind && differs(resource));
+            names.extend(changed.map(|resource| resource.name.as_str()));
         }
         names
     }

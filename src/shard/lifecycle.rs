@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::base::ids::{LeaderEpoch, TopicIdPartition, TopicPartition};
 use crate::config::TopicConfig;
 use crate::metadata::controller;
-use crate::metadata::{MetadataImage, Topic, TopicChange};
+use crate::metadata::{ConfigResource, MetadataImage, Topic, TopicChange};
 use crate::partition::Partition;
 use crate::rt;
 use crate::rt::local::oneshot;
@@ -82,7 +82,7 @@ impl Shard {
                 }
             }
         }
-        for name in next.topic_configs_changed_since(&old) {
+        for name in next.configs_changed_since(&old, ConfigResource::TOPIC) {
             if let Some(topic) = next.topic_by_name(name) {
                 self.reconfigure(next, topic).await;
             }
@@ -92,6 +92,7 @@ impl Shard {
         if have_topics_changed {
             self.announce_topics(next);
         }
+        self.announce_group_configs(&old, next).await;
         self.forget_topics(deleted);
     }
 

@@ -39,6 +39,7 @@ mod fetch_epochs;
 mod fetch_wait;
 mod flood;
 mod full_disk;
+mod group_configs;
 mod group_fixture;
 mod group_offsets;
 mod group_tools;

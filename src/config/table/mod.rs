@@ -9,6 +9,7 @@ mod group;
 mod listener;
 mod log;
 mod node;
+mod one_group;
 mod operation;
 mod own;
 mod removed;
@@ -24,13 +25,16 @@ mod transaction;
 pub use removed::reason_of_removal;
 pub use synonym::{Synonym, Unit, synonyms, topic_key_of};
 
-/// Writes the rows of one scope as a static slice, `BROKER` or `TOPIC`.
+/// Writes the rows of one scope as a static slice, `BROKER`, `TOPIC` or `GROUP`.
 macro_rules! properties {
     (Broker; $($rows:tt)*) => {
         super::rows! { BROKER; $($rows)* }
     };
     (Topic; $($rows:tt)*) => {
         super::rows! { TOPIC; $($rows)* }
+    };
+    (Group; $($rows:tt)*) => {
+        super::rows! { GROUP; $($rows)* }
     };
 }
 
@@ -116,6 +120,23 @@ pub fn topic_properties() -> impl Iterator<Item = &'static Property> {
     topic::TOPIC.iter()
 }
 
+/// All keys of a group.
+pub fn group_properties() -> impl Iterator<Item = &'static Property> {
+    one_group::GROUP.iter()
+}
+
+/// The group's key of this name.
+#[must_use]
+pub fn group_property(name: &str) -> Option<&'static Property> {
+    group_properties().find(|property| property.name == name)
+}
+
+/// The name of the broker's key that stands behind a group's, if there is one of it.
+#[must_use]
+pub fn broker_key_of_group(name: &str) -> String {
+    format!("group.{name}")
+}
+
 /// The broker's key of this name.
 #[must_use]
 pub fn broker_property(name: &str) -> Option<&'static Property> {
@@ -139,12 +160,19 @@ mod tests {
         let own = own::BROKER.len();
         assert_eq!(broker_properties().count() - own, 360 + 3);
         assert_eq!(topic_properties().count() - OWN_TOPIC_KEYS.len(), 34);
+        // `GroupConfig.configDef`, without what is internal.
+        assert_eq!(group_properties().count(), 17);
         assert!(OWN_TOPIC_KEYS.iter().all(|name| topic_property(name).is_some()));
     }
 
     #[test]
     fn names_are_unique_and_defaults_obey_their_rules() {
-        for scope in [broker_properties().collect::<Vec<_>>(), topic_properties().collect()] {
+        let scopes = [
+            broker_properties().collect::<Vec<_>>(),
+            topic_properties().collect(),
+            group_properties().collect(),
+        ];
+        for scope in scopes {
             let mut names = BTreeSet::new();
             for property in scope {
                 assert!(names.insert(property.name), "{} stands twice", property.name);
@@ -153,6 +181,22 @@ mod tests {
                 {
                     assert!(property.parse(text).is_ok(), "{}: default {text}", property.name);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_group_has_the_default_of_the_broker() {
+        for property in group_properties() {
+            assert_eq!(
+                property.update,
+                crate::config::property::Update::Group,
+                "{}",
+                property.name
+            );
+            if let Some(behind) = broker_property(&broker_key_of_group(property.name)) {
+                let both = (property.kind, property.default);
+                assert_eq!(both, (behind.kind, behind.default), "{}", property.name);
             }
         }
     }

@@ -127,7 +127,7 @@ impl Coordinator {
         }
         let group = self.chores.unassigned.pop_first()?;
         let live = self.consumer(&group)?;
-        if !live.is_unassigned() || !live.may_be_assigned(&self.config.consumer, now.wall) {
+        if !live.is_unassigned() || !live.may_be_assigned(self.consumer_config(&group), now.wall) {
             // The next heartbeat after the interval asks again.
             return None;
         }
@@ -148,7 +148,7 @@ impl Coordinator {
                 if !gathering.advance(live, &*self.catalogue, GATHERED_PER_SLICE) {
                     return Some(Doing::Gathering { group, gathering });
                 }
-                let (epoch, assigning) = gathering.finish(&self.config.consumer);
+                let (epoch, assigning) = gathering.finish(self.consumer_config(&group));
                 let assigning = Box::new(assigning);
                 Some(Doing::Assigning {
                     group,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::consumer::{
-    self, Beaten, Catalogue, ConsumerRecord, Heartbeat, Member, MemberState, Outcome, Refused, Surroundings, What,
+    self, Beaten, Catalogue, ConsumerRecord, Heartbeat, Member, MemberState, Outcome, Refused, Surroundings, Tuning,
+    What,
 };
 use super::timers::{TimerKey, Timers};
 use super::types::{Answer, DescribeRefused, GroupError, Ticket};
@@ -16,6 +17,26 @@ impl Coordinator {
         self.catalogue = catalogue;
         self.topics_version += 1;
         self.chores.look_at_regexes();
+    }
+
+    /// Gives a group settings of its own, or takes them back. Members have the new times from their next heartbeat on.
+    pub fn tune(&mut self, group: Arc<str>, tuning: Tuning) {
+        if tuning == Tuning::default() {
+            self.tuned.remove(&group);
+            return;
+        }
+        let common = &self.config.consumer;
+        let tuned = consumer::Config {
+            session_timeout: tuning.session_timeout.unwrap_or(common.session_timeout),
+            assignment_interval: tuning.assignment_interval.unwrap_or(common.assignment_interval),
+            ..common.clone()
+        };
+        self.tuned.insert(group, tuned);
+    }
+
+    /// The settings of a group.
+    pub(super) fn consumer_config(&self, group: &str) -> &consumer::Config {
+        self.tuned.get(group).unwrap_or(&self.config.consumer)
     }
 
     /// The consumer group of this id.
@@ -66,7 +87,7 @@ impl Coordinator {
         let around = Surroundings {
             catalogue: &*self.catalogue,
             has_news: seen != Some(self.topics_version),
-            config: &self.config.consumer,
+            config: self.consumer_config(&beat.group),
             now: now.wall,
         };
         if let Some(beaten) = group.idle(beat, &around) {
@@ -125,7 +146,7 @@ impl Coordinator {
             self.timers.cancel(&rebalance);
             return;
         }
-        self.hear_of_for(id, &beat.member_id, self.session_timeout(member), now);
+        self.hear_of_for(id, &beat.member_id, self.session_timeout(id, member), now);
         let has_to_give_up = member.current.state == MemberState::UnrevokedPartitions;
         if !has_to_give_up {
             self.timers.cancel(&rebalance);
@@ -142,10 +163,10 @@ impl Coordinator {
     }
 
     /// After which silence a member loses its place.
-    pub(super) fn session_timeout(&self, member: &Member) -> Duration {
+    pub(super) fn session_timeout(&self, group: &str, member: &Member) -> Duration {
         match &member.classic {
             Some(classic) => Duration::from_millis(u64::try_from(classic.session_timeout_ms).unwrap_or(0)),
-            None => self.config.consumer.session_timeout,
+            None => self.consumer_config(group).session_timeout,
         }
     }
 
@@ -156,7 +177,8 @@ impl Coordinator {
 
     /// A member is alive.
     fn hear_of(&mut self, group: &Arc<str>, member: &Arc<str>, now: Now) {
-        self.hear_of_for(group, member, self.config.consumer.session_timeout, now);
+        let timeout = self.consumer_config(group).session_timeout;
+        self.hear_of_for(group, member, timeout, now);
     }
 
     /// Applies one record of a consumer group. Kafka: `GroupMetadataManager.getOrMaybeCreatePersistedConsumerGroup`.
@@ -200,7 +222,7 @@ impl Coordinator {
         for (id, group) in &self.groups {
             let members = group.as_consumer().into_iter().flat_map(consumer::Group::members);
             for (member_id, member) in members {
-                let due = now.monotonic.plus(self.session_timeout(member));
+                let due = now.monotonic.plus(self.session_timeout(id, member));
                 self.timers.schedule(session(id, member_id), due);
                 if member.current.state == MemberState::UnrevokedPartitions {
                     let timeout = u64::try_from(member.rebalance_timeout_ms).unwrap_or(0);

@@ -194,7 +194,7 @@ impl Coordinator {
 
     fn hear_of_classic(&mut self, id: &Arc<str>, member: &Arc<str>, now: Now) {
         let known = self.consumer(id).and_then(|group| group.member(member));
-        if let Some(timeout) = known.map(|known| self.session_timeout(known)) {
+        if let Some(timeout) = known.map(|known| self.session_timeout(id, known)) {
             self.hear_of_for(id, member, timeout, now);
         }
     }

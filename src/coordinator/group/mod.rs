@@ -77,6 +77,8 @@ pub struct Coordinator {
     /// Grows with each change of the catalogue.
     topics_version: u64,
     chores: chores::Chores,
+    /// The settings of groups that have some of their own.
+    tuned: BTreeMap<Arc<str>, consumer::Config>,
 }
 
 impl Coordinator {
@@ -91,6 +93,7 @@ impl Coordinator {
             catalogue: Box::new(consumer::NoTopics),
             topics_version: 0,
             chores: chores::Chores::default(),
+            tuned: BTreeMap::new(),
         }
     }
 

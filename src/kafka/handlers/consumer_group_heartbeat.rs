@@ -8,12 +8,14 @@ use duramen_wire::messages::consumer_group_heartbeat_response::{
 };
 
 use crate::base::ids::TopicId;
+use crate::config::OneGroupConfig;
 use crate::coordinator::group::consumer::assign::Assignor;
 use crate::coordinator::group::consumer::{Assignment, Beaten, Heartbeat, Owned};
 use crate::coordinator::group::{Answer, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal, consumer_group_error};
 use crate::kafka::groups::{ask, shared};
+use crate::metadata::ConfigResource;
 use crate::rt;
 
 /// The first version in which clients make their own ids.
@@ -42,13 +44,13 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         call,
         &group,
         Request::ConsumerHeartbeat(Box::new(beat)),
-        (),
-        |call, (), answer| {
+        Arc::clone(&group),
+        |call, group, answer| {
             let Answer::ConsumerHeartbeat(result) = answer else {
                 return;
             };
             let response = match result {
-                Ok(beaten) => accepted(&call, beaten),
+                Ok(beaten) => accepted(&call, &group, beaten),
                 Err(refused) => refusal(consumer_group_error(&refused)),
             };
             call.respond(&response);
@@ -103,13 +105,26 @@ fn fresh_id() -> String {
     TopicId(bytes).to_string()
 }
 
-fn accepted(call: &Call, beaten: Beaten) -> ConsumerGroupHeartbeatResponse {
+/// How often the members of a group are to be heard of.
+fn heartbeat_interval_ms(call: &Call, group: &str) -> i32 {
+    let config = &call.context.config;
+    let common = config.broker.groups.consumer.heartbeat_interval_ms;
+    let image = call.context.image();
+    let overrides = image.config(&ConfigResource::group(group));
+    if overrides.is_empty() {
+        return common;
+    }
+    let own = OneGroupConfig::effective(&config.settings, overrides);
+    own.heartbeat_interval_ms.unwrap_or(common)
+}
+
+fn accepted(call: &Call, group: &str, beaten: Beaten) -> ConsumerGroupHeartbeatResponse {
     let is_member = beaten.member_epoch >= 0;
     ConsumerGroupHeartbeatResponse {
         member_id: Some(beaten.member_id.to_string()),
         member_epoch: beaten.member_epoch,
         heartbeat_interval_ms: match is_member {
-            true => call.context.config.broker.groups.consumer.heartbeat_interval_ms,
+            true => heartbeat_interval_ms(call, group),
             false => 0,
         },
         assignment: beaten.assigned.as_ref().map(assignment),

@@ -8,10 +8,11 @@ use duramen_wire::messages::create_topics_response::{
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::config::{Config, Described, Source};
+use crate::config::{Config, Described};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal, create_topic_error};
 use crate::kafka::gather::Gather;
+use crate::kafka::handlers::describe_configs::source;
 use crate::metadata::controller::CreatedTopic;
 use crate::shard::CONTROLLER;
 use crate::shard::controller::{ChangeMode, ControllerReply, ControllerRequest};
@@ -100,12 +101,7 @@ fn setting(described: Described) -> CreatableTopicConfigs {
         is_sensitive: described.property.is_sensitive(),
         value: described.value,
         read_only: described.is_read_only,
-        // Kafka: `DescribeConfigsResponse.ConfigSource`.
-        config_source: match described.source {
-            Source::Topic => 1,
-            Source::Broker => 4,
-            Source::Default => 5,
-        },
+        config_source: source(described.source),
     }
 }
 

@@ -1,4 +1,4 @@
-//! DescribeConfigs (32): every setting of a topic or of this broker, where it comes from, and what would hold without it.
+//! DescribeConfigs (32): every setting of a topic, of a group or of this broker, where it comes from, and what would hold without it.
 
 use duramen_wire::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use duramen_wire::messages::describe_configs_response::{
@@ -11,12 +11,13 @@ use std::sync::Arc;
 use crate::config::{Config, Described, Kind, Source};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal};
-use crate::metadata::MetadataImage;
 use crate::metadata::controller::validate_topic_name;
+use crate::metadata::{ConfigResource, MetadataImage};
 
 /// Kafka: `ConfigResource.Type`.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+const TOPIC: i8 = ConfigResource::TOPIC;
+const BROKER: i8 = ConfigResource::BROKER;
+const GROUP: i8 = ConfigResource::GROUP;
 
 /// Settings of a topic, about.
 const ROWS_OF_A_RESOURCE: usize = 40;
@@ -83,6 +84,12 @@ fn settings_of(
             }
             Ok(config.describe_topic(image.topic_config(name)))
         }
+        GROUP if name.is_empty() => {
+            let message = "Group name must not be empty";
+            Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
+        }
+        // One that has none, and one that does not exist, has those of the broker.
+        GROUP => Ok(config.describe_group(image.config(&ConfigResource::group(name)))),
         // The settings that all brokers share are those that are not set: there is no such layer yet.
         BROKER if name.is_empty() => Ok(Vec::new()),
         BROKER if *name == config.broker.node_id.0.to_string() => Ok(config.describe_broker()),
@@ -143,11 +150,12 @@ fn setting(described: Described, detail: Detail) -> DescribeConfigsResourceResul
 }
 
 /// Kafka: `DescribeConfigsResponse.ConfigSource`.
-fn source(source: Source) -> i8 {
+pub(super) fn source(source: Source) -> i8 {
     match source {
         Source::Topic => 1,
         Source::Broker => 4,
         Source::Default => 5,
+        Source::Group => 8,
     }
 }
 

@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs (44): settings of topics. AlterConfigs asks the controller in the same way.
+//! IncrementalAlterConfigs (44): settings of topics and groups. AlterConfigs asks the controller in the same way.
 
 use duramen_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, IncrementalAlterConfigsRequest};
 use duramen_wire::messages::incremental_alter_configs_response::{
@@ -55,7 +55,8 @@ fn unanswered(resource: &AlterConfigsResource) -> AlterConfigsResourceResponse {
     AlterConfigsResourceResponse {
         resource_type: resource.resource_type,
         resource_name: resource.resource_name.clone(),
-        ..AlterConfigsResourceResponse::default()
+        error_code: ErrorCode::NONE.0,
+        error_message: None,
     }
 }
 

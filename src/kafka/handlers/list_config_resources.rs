@@ -47,7 +47,11 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
                 response.config_resources.extend(names.map(named));
             }
             BROKER | BROKER_LOGGER => response.config_resources.push(named(node.to_string())),
-            // Neither can be given settings yet.
+            GROUP => {
+                let names = image.configured(GROUP).map(str::to_owned);
+                response.config_resources.extend(names.map(named));
+            }
+            // They cannot be given settings yet.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs (KIP-339) and AlterConfigs of topics. Kafka: `ConfigurationControlManager`.
+//! IncrementalAlterConfigs (KIP-339) and AlterConfigs of topics and groups. Kafka: `ConfigurationControlManager`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,10 @@ use duramen_wire::messages::incremental_alter_configs_request::{AlterConfigsReso
 use duramen_wire::messages::metadata::{ConfigRecord, MetadataRecord};
 
 use crate::config::table::topic_property;
-use crate::config::{Kind, Settings, TopicConfig, TopicConfigError};
-use crate::metadata::image::MetadataImage;
+use crate::config::{GroupKeyError, Kind, Settings, TopicConfig, TopicConfigError, check_group_config};
+use crate::metadata::image::{ConfigResource, MetadataImage};
 
 use super::Decision;
-
-/// Kafka: `ConfigResource.Type.TOPIC`.
-const TOPIC_RESOURCE: i8 = 2;
 
 /// Why the settings of a resource are not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +20,8 @@ pub enum AlterConfigError {
     ResourceType(i8),
     #[error("The topic '{0}' does not exist.")]
     UnknownTopic(String),
+    #[error("Default group resources are not allowed.")]
+    EveryGroup,
     #[error("Error due to duplicate config keys")]
     KeyTwice,
     #[error("Unknown operation type {0}.")]
@@ -33,6 +32,8 @@ pub enum AlterConfigError {
     NotAList { operation: &'static str, key: String },
     #[error(transparent)]
     Config(#[from] TopicConfigError),
+    #[error(transparent)]
+    Group(#[from] GroupKeyError),
 }
 
 /// What an alteration makes of the settings that it does not name.
@@ -62,27 +63,34 @@ pub fn alter_configs(
         if count.get(&(resource.resource_type, &resource.resource_name)) != Some(&1) {
             return Err(AlterConfigError::ResourceTwice);
         }
-        records.extend(alter_topic(image, resource, unnamed, settings)?);
+        records.extend(alter(image, resource, unnamed, settings)?);
         Ok(())
     });
     let response = response.collect();
     Decision { records, response }
 }
 
-fn alter_topic(
+fn alter(
     image: &MetadataImage,
     resource: &AlterConfigsResource,
     unnamed: Unnamed,
     settings: &Settings,
 ) -> Result<Vec<MetadataRecord>, AlterConfigError> {
     let name = &resource.resource_name;
-    if resource.resource_type != TOPIC_RESOURCE {
-        return Err(AlterConfigError::ResourceType(resource.resource_type));
-    }
-    if image.topic_by_name(name).is_none() {
-        return Err(AlterConfigError::UnknownTopic(name.clone()));
-    }
-    let current = image.topic_config(name);
+    let list_default: ListDefault = match resource.resource_type {
+        ConfigResource::TOPIC if image.topic_by_name(name).is_none() => {
+            return Err(AlterConfigError::UnknownTopic(name.clone()));
+        }
+        ConfigResource::TOPIC => list_of_topic,
+        ConfigResource::GROUP if name.is_empty() => return Err(AlterConfigError::EveryGroup),
+        // A group may have settings before it has members.
+        ConfigResource::GROUP => list_of_group,
+        other => return Err(AlterConfigError::ResourceType(other)),
+    };
+    let current = image.config(&ConfigResource {
+        kind: resource.resource_type,
+        name: name.clone(),
+    });
     let mut next = match unnamed {
         Unnamed::Stay => current.clone(),
         Unnamed::Go => BTreeMap::new(),
@@ -92,14 +100,18 @@ fn alter_topic(
         if !keys.insert(&change.name) {
             return Err(AlterConfigError::KeyTwice);
         }
-        apply(&mut next, change)?;
+        apply(&mut next, change, list_default)?;
     }
     let is_set = |(key, value): &(&String, &String)| current.get(*key) != Some(*value);
-    let given = next.iter().filter(is_set).map(|(key, _)| key);
-    TopicConfig::accept(settings, &next, given)?;
+    if resource.resource_type == ConfigResource::TOPIC {
+        let given = next.iter().filter(is_set).map(|(key, _)| key);
+        TopicConfig::accept(settings, &next, given)?;
+    } else {
+        check_group_config(settings, &next)?;
+    }
     let record = |key: &str, value: Option<&String>| {
         MetadataRecord::from(ConfigRecord {
-            resource_type: TOPIC_RESOURCE,
+            resource_type: resource.resource_type,
             resource_name: name.clone(),
             name: key.to_owned(),
             value: value.cloned(),
@@ -114,7 +126,26 @@ fn alter_topic(
     Ok(set.chain(removed).collect())
 }
 
-fn apply(config: &mut BTreeMap<String, String>, change: &AlterableConfig) -> Result<(), AlterConfigError> {
+/// The default of a key of topics that is a list; `None` of one that is none.
+fn list_of_topic(key: &str) -> Result<Option<&'static str>, AlterConfigError> {
+    let property = topic_property(key).ok_or_else(|| TopicConfigError::Unknown { name: key.to_owned() })?;
+    let is_list = property.kind == Kind::List;
+    Ok(is_list.then(|| property.default.unwrap_or_default()))
+}
+
+/// Groups have no lists.
+fn list_of_group(_: &str) -> Result<Option<&'static str>, AlterConfigError> {
+    Ok(None)
+}
+
+/// The default of a key that is a list.
+type ListDefault = fn(&str) -> Result<Option<&'static str>, AlterConfigError>;
+
+fn apply(
+    config: &mut BTreeMap<String, String>,
+    change: &AlterableConfig,
+    list_default: ListDefault,
+) -> Result<(), AlterConfigError> {
     let key = &change.name;
     let given = || {
         change
@@ -130,17 +161,14 @@ fn apply(config: &mut BTreeMap<String, String>, change: &AlterableConfig) -> Res
             config.remove(key);
         }
         operation @ (2 | 3) => {
-            let property = topic_property(key).ok_or_else(|| TopicConfigError::Unknown { name: key.clone() })?;
-            if property.kind != Kind::List {
+            let Some(default) = list_default(key)? else {
                 let operation = if operation == 2 { "APPEND" } else { "SUBTRACT" };
                 return Err(AlterConfigError::NotAList {
                     operation,
                     key: key.clone(),
                 });
-            }
-            let current = config
-                .get(key)
-                .map_or(property.default.unwrap_or_default(), String::as_str);
+            };
+            let current = config.get(key).map_or(default, String::as_str);
             let mut parts: Vec<String> = split(current);
             for part in split(&given()?) {
                 parts.retain(|other| *other != part);
@@ -174,8 +202,68 @@ mod tests {
             config_operation: operation,
             value: value.map(str::to_owned),
         };
-        apply(&mut config, &change)?;
+        apply(&mut config, &change, list_of_topic)?;
         Ok(config.get(key).cloned())
+    }
+
+    #[test]
+    fn settings_of_groups() {
+        let resource = |name: &str, key: &str, operation: i8, value: Option<&str>| AlterConfigsResource {
+            resource_type: ConfigResource::GROUP,
+            resource_name: name.to_owned(),
+            configs: vec![AlterableConfig {
+                name: key.to_owned(),
+                config_operation: operation,
+                value: value.map(str::to_owned),
+            }],
+        };
+        let mut image = MetadataImage::new("cluster");
+        let heartbeat = "consumer.heartbeat.interval.ms";
+        let below =
+            "consumer.heartbeat.interval.ms must be greater than or equal to group.consumer.min.heartbeat.interval.ms";
+        let not_a_list = "Can't APPEND to key consumer.heartbeat.interval.ms because its type is not LIST.";
+        for (name, key, operation, value, expected) in [
+            (
+                "",
+                heartbeat,
+                0,
+                Some("6000"),
+                "Default group resources are not allowed.",
+            ),
+            ("g", heartbeat, 0, Some("1"), below),
+            ("g", heartbeat, 2, Some("6000"), not_a_list),
+            (
+                "g",
+                "retention.ms",
+                0,
+                Some("6000"),
+                "Unknown group config name: retention.ms",
+            ),
+            (
+                "g",
+                heartbeat,
+                0,
+                None,
+                "Null value not supported for : consumer.heartbeat.interval.ms",
+            ),
+            ("g", heartbeat, 1, None, ""),
+            ("g", heartbeat, 0, Some("6000"), ""),
+        ] {
+            let resources = [resource(name, key, operation, value)];
+            let decision = alter_configs(&image, &resources, Unnamed::Stay, &Settings::default());
+            let said = decision.response[0]
+                .as_ref()
+                .map_or_else(ToString::to_string, |()| String::new());
+            assert_eq!(said, expected, "{name} {key} {operation}");
+            for record in decision.records {
+                image.replay(&record).unwrap();
+            }
+        }
+        assert_eq!(image.configured(ConfigResource::GROUP).collect::<Vec<_>>(), ["g"]);
+        let resources = [resource("g", heartbeat, 1, None)];
+        let decision = alter_configs(&image, &resources, Unnamed::Stay, &Settings::default());
+        image.replay(&decision.records[0]).unwrap();
+        assert_eq!(image.configured(ConfigResource::GROUP).count(), 0);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::metadata::controller::{
     BrokerError, ProducerIdError, Registration, Restart, allocate_producer_ids, check_features, fence_broker,
     lead_partitions, register_broker,
 };
-use crate::metadata::{ReplayError, TopicChange};
+use crate::metadata::{ConfigResource, ReplayError, TopicChange};
 
 #[test]
 fn the_next_image_shares_all_that_is_the_same() {
@@ -84,10 +84,10 @@ fn changed_settings_are_named() {
         })
     };
     replay(&mut image, &[config(Some("5"))]);
-    assert_eq!(image.topic_configs_changed_since(&old), ["t"]);
+    assert_eq!(image.configs_changed_since(&old, ConfigResource::TOPIC), ["t"]);
     assert_eq!(image.topics_changed_since(&old), []);
     replay(&mut image, &[config(None)]);
-    assert_eq!(image.topic_configs_changed_since(&old), [""; 0]);
+    assert_eq!(image.configs_changed_since(&old, ConfigResource::TOPIC), [""; 0]);
     assert!(image.topic_config("t").is_empty());
 }
 

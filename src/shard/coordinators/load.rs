@@ -38,7 +38,9 @@ impl Shard {
         let began = rt::time::now();
         match self.read_coordinator(&row).await {
             Ok(mut coordinator) => {
-                coordinator.on_topics(Box::new(Topics(self.image())));
+                let image = self.image();
+                self.tune_all(&mut coordinator, &image, row.partition);
+                coordinator.on_topics(Box::new(Topics(image)));
                 let effects = coordinator.on_loaded(now());
                 let (groups, offsets) = (coordinator.group_count(), coordinator.offsets().count());
                 if matches!(*row.phase.borrow(), Phase::Over) {

@@ -27,6 +27,7 @@ mod expiry;
 mod load;
 mod serve;
 pub(super) mod topic;
+mod tuning;
 mod work;
 
 /// The coordinators of one core.

@@ -13,6 +13,13 @@ pub struct Migration {
     pub downgrades: bool,
 }
 
+/// What one group has of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Tuning {
+    pub session_timeout: Option<Duration>,
+    pub assignment_interval: Option<Duration>,
+}
+
 /// The settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {

@@ -27,7 +27,7 @@ mod tests;
 
 pub use catalogue::{Catalogue, NoTopics, fingerprint};
 pub use classic::{as_heartbeat, assignment_of, subscription_of};
-pub use config::{Config, Migration};
+pub use config::{Config, Migration, Tuning};
 pub use describe::{Described, DescribedMember};
 pub use gather::Gathering;
 pub use group::{Group, GroupState};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::consumer::assign::Topic;
-use super::consumer::{Assignment, Beaten, Catalogue, Heartbeat as Beat, Refused};
+use super::consumer::{Assignment, Beaten, Catalogue, Heartbeat as Beat, Refused, Tuning};
 use super::*;
 
 pub(super) const TOPIC_ID: TopicId = TopicId([7; 16]);
@@ -375,4 +375,35 @@ fn members_of_a_group_that_was_loaded_have_their_time() {
     assert_eq!(world.members(), 1, "the first did not give up what it had to");
     world.advance(seconds(15));
     assert_eq!(world.members(), 0);
+}
+
+#[test]
+fn a_group_may_have_times_of_its_own() {
+    let mut world = world(1, 4);
+    let tuning = Tuning {
+        session_timeout: Some(seconds(50)),
+        assignment_interval: Some(seconds(10)),
+    };
+    world.coordinator.tune("g".into(), tuning);
+    let epoch = world.joined_consumer("a");
+    world.advance(seconds(49));
+    world.beat(&going_on("a", epoch)).unwrap();
+    world.advance(seconds(49));
+    world.beat(&going_on("a", epoch)).unwrap();
+    let is_unassigned = |world: &World| world.coordinator.consumer("g").unwrap().is_unassigned();
+    world.joined_consumer("b");
+    assert!(!is_unassigned(&world));
+    world.joined_consumer("c");
+    world.advance(seconds(2));
+    world.beat(&going_on("a", epoch)).unwrap();
+    assert!(is_unassigned(&world), "two seconds are not ten");
+    // Without them it has those of all.
+    world.coordinator.tune("g".into(), Tuning::default());
+    world.beat(&going_on("a", epoch)).unwrap();
+    assert!(!is_unassigned(&world));
+
+    let epoch = world.joined_consumer("a");
+    world.beat(&going_on("a", epoch)).unwrap();
+    world.advance(seconds(46));
+    assert!(world.coordinator.consumer("g").unwrap().member("a").is_none());
 }
