@@ -51,7 +51,9 @@ pub(crate) enum CoreEvent {
 /// What keeps it from starting or from going on: what, where, and what to do.
 pub fn serve(config: Config) -> Result<(), ServeError> {
     rt::probe::check().map_err(ServeError::Machine)?;
-    rt::host::refuse_huge_pages();
+    if let Err(error) = rt::host::refuse_huge_pages() {
+        tracing::warn!(%error, "the kernel does not let this process go without huge pages: cores may stall while it makes one");
+    }
     let signals = Signals::block().map_err(ServeError::Signals)?;
     let prepared = Prepared::new(Arc::new(with_identity(config)?))?;
     let (events, from_cores) = channel();

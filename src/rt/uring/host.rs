@@ -6,10 +6,16 @@ use std::io;
 
 /// From here on this process gets no huge pages. Whoever touches one first waits until all of it is cleared (2 MiB: 0.2 ms, and 6 ms where
 /// a host has to find the memory first), or until the kernel has put one together of what is free.
-pub fn refuse_huge_pages() {
+///
+/// # Errors
+/// The kernel's, or what a sandbox makes of it; then all is as before.
+pub fn refuse_huge_pages() -> io::Result<()> {
     let (on, unused): (libc::c_ulong, libc::c_ulong) = (1, 0);
     // SAFETY: it sets a flag of this process; no memory is named.
-    let _ = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, unused, unused, unused) };
+    match unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, on, unused, unused, unused) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The kernel's id of the calling thread.
