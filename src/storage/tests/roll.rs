@@ -101,3 +101,34 @@ fn the_log_of_a_deleted_partition_begins_no_segment() {
         directory.health().check().unwrap();
     });
 }
+
+/// As when who waits for it goes away.
+#[test]
+fn a_segment_that_was_given_up_half_made_begins_before_the_log_is_taken_back() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let log = new_log(&directory, TopicId([7; 16])).await;
+        let next = fill(&log);
+        let end = log.log_end_offset();
+        {
+            let mut making = std::pin::pin!(begin_ahead(log.clone(), next.clone()));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(
+                making.as_mut().poll(&mut context).is_pending(),
+                "its files are being made"
+            );
+        }
+        assert_eq!(bases(&log), [0]);
+        let kept = log.truncate_to(Offset(end.0 - 1), TimestampMs(5)).await.unwrap();
+        assert_eq!((log.log_end_offset(), bases(&log)), (kept, vec![0]));
+        assert_eq!(append(&log, &batch(1, 0)).base_offset, kept);
+        assert_eq!(bases(&log), [0], "nothing is left of the segment");
+        log.close().await.unwrap();
+        drop(log);
+        let (log, report) = open(&directory).await;
+        assert_eq!(
+            (report.cut, log.log_end_offset(), bases(&log)),
+            (None, kept.next(), vec![0])
+        );
+    });
+}
