@@ -16,8 +16,9 @@ pub const DESCRIPTORS_OF_CLIENTS: u64 = 10;
 /// So many sixteenths are for the files of logs. One is kept for what is open for a moment: new files, directories, compactions.
 pub const DESCRIPTORS_OF_LOGS: u64 = 5;
 
-/// Bytes of one slice of a sendfile before other connections have their turn.
-pub const SENDFILE_SLICE_BYTES_MAX: u32 = 256 * 1024;
+/// Bytes of one slice of a sendfile before other connections have their turn: as many of them as take a part of a step.
+pub const SENDFILE_SLICE_BYTES_MIN: usize = 64 * 1024;
+pub const SENDFILE_SLICE_BYTES_MAX: usize = 256 * 1024;
 
 /// Reads of at most this many bytes are copied, larger ones leave by sendfile (measured crossover: 16 to 32 KiB).
 pub const FETCH_COPY_BYTES_MAX: u32 = 32 * 1024;
@@ -102,7 +103,7 @@ pub const RECOVERY_BYTES_PER_PARTITION_MIN: u64 = 1024 * 1024;
 pub const PENDING_MEMBERS_PER_GROUP_MAX: usize = 10_000;
 
 const _: () = assert!(SMALL_REQUEST_BYTES_MAX < REQUEST_MEMORY_BYTES_PER_CORE / 4);
-const _: () = assert!(FETCH_COPY_BYTES_MAX < SENDFILE_SLICE_BYTES_MAX);
+const _: () = assert!((FETCH_COPY_BYTES_MAX as usize) < SENDFILE_SLICE_BYTES_MIN);
 const _: () = assert!(DESCRIPTORS_OF_CLIENTS + DESCRIPTORS_OF_LOGS < 16);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());

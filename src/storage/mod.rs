@@ -12,13 +12,15 @@
 //! |---|---|
 //! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is; `create`, new partitions |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves; `open_files`, how many are open |
-//! | `append`, `read`, `retain`, `timestamp`, `truncate` | carry out the plans of these names; `ahead`, appends of long batches in steps; `step_bytes`, how long steps are |
+//! | `append`, `read`, `retain`, `timestamp`, `truncate` | carry out the plans of these names; `ahead`, appends of long batches in steps |
 //! | `durability` | how a write becomes durable; `waiting`, who is told; `checkpoint`, how what is derived becomes so |
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `beside` | small files beside a log |
 //! | `roll`, `close` | ends of segments, and clean stops |
 //! | `cleaner` | compaction |
+
+use crate::base::step_bytes;
 
 mod ahead;
 mod append;
@@ -45,7 +47,6 @@ mod read;
 mod recover;
 mod retain;
 mod roll;
-mod step_bytes;
 mod timestamp;
 mod truncate;
 mod waiting;

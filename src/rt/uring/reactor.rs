@@ -26,6 +26,8 @@ use super::stalls::{Stalls, StepEnd};
 use super::task::Tasks;
 use super::timers::{TimerKey, Timers};
 use crate::base::ids::ShardId;
+use crate::base::limits::{SENDFILE_SLICE_BYTES_MAX, SENDFILE_SLICE_BYTES_MIN};
+use crate::base::step_bytes::StepBytes;
 use crate::base::time::Monotonic;
 
 thread_local! {
@@ -46,6 +48,8 @@ pub(super) struct Reactor {
     completions: RefCell<Vec<Completion>>,
     /// When the present turn's tasks began.
     pub turn_began: Cell<Monotonic>,
+    /// How much of a file goes to a socket at once.
+    pub sendfile_bytes: StepBytes,
     stalls: Stalls,
     aside: RefCell<Aside>,
     statistics: Cell<Statistics>,
@@ -76,6 +80,7 @@ impl Reactor {
             stopping: Cell::new(false),
             completions: RefCell::default(),
             turn_began: Cell::new(super::time::now()),
+            sendfile_bytes: StepBytes::new(SENDFILE_SLICE_BYTES_MIN, SENDFILE_SLICE_BYTES_MAX),
             stalls: Stalls::default(),
             aside: RefCell::default(),
             statistics: Cell::default(),

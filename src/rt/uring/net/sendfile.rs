@@ -5,10 +5,12 @@ use std::io;
 use std::rc::Rc;
 
 use super::socket::Socket;
-use crate::base::limits::SENDFILE_SLICE_BYTES_MAX;
+use crate::base::limits::SENDFILE_SLICE_BYTES_MIN;
 use crate::base::offset::FilePosition;
+use crate::base::step_bytes::STEP;
 use crate::rt::fs::File;
-use crate::rt::uring::task::yield_now;
+use crate::rt::uring::task::{begin_part, yield_now};
+use crate::rt::uring::time;
 
 impl Socket {
     pub(super) async fn send_range(
@@ -17,12 +19,21 @@ impl Socket {
         position: FilePosition,
         length: u64,
     ) -> io::Result<()> {
+        let step_bytes = &self.reactor.sendfile_bytes;
         let mut sent = 0;
         while sent < length {
-            let slice = (length - sent).min(u64::from(SENDFILE_SLICE_BYTES_MAX));
             let at = position.plus(sent);
+            let slice = (length - sent).min(step_bytes.at(at) as u64);
             file.make_resident(at, slice).await?;
-            match file.send_to(self.descriptor(), at, slice) {
+            begin_part("sendfile");
+            let began = time::now();
+            let outcome = file.send_to(self.descriptor(), at, slice);
+            let took = time::now().since(began);
+            // A slice that is short, or that the socket had no room for, tells nothing of whole ones but that they take longer.
+            if took > STEP || matches!(outcome, Ok(count) if count >= SENDFILE_SLICE_BYTES_MIN as u64) {
+                step_bytes.note(took);
+            }
+            match outcome {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(count) => {
                     sent += count;

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::base::offset::FilePosition;
+use super::offset::FilePosition;
 
 /// A step that took longer is followed by shorter ones; some in a row that took less than half of it, by longer ones.
-pub(super) const STEP: Duration = Duration::from_micros(120);
+pub const STEP: Duration = Duration::from_micros(120);
 
 /// Memory that a host has to give first comes between memory that is there: a few brief steps tell nothing of the next.
 const BRIEF_STEPS_MIN: u32 = 8;
@@ -14,7 +14,7 @@ const BRIEF_STEPS_MIN: u32 = 8;
 /// Bytes of the next step, between a least and a most, which are powers of two: long steps cost less for each byte, and where the machine
 /// has to find memory first a short one takes as long.
 #[derive(Debug)]
-pub(super) struct StepBytes {
+pub struct StepBytes {
     next: Cell<usize>,
     /// The last ones that were brief.
     brief_steps: Cell<u32>,
@@ -23,7 +23,8 @@ pub(super) struct StepBytes {
 }
 
 impl StepBytes {
-    pub(super) const fn new(least: usize, most: usize) -> Self {
+    #[must_use]
+    pub const fn new(least: usize, most: usize) -> Self {
         Self {
             next: Cell::new(least),
             brief_steps: Cell::new(0),
@@ -34,14 +35,15 @@ impl StepBytes {
 
     /// Bytes of a step that begins at a place of a file: it ends at a multiple of the length of steps, so that the page cache can hold the
     /// file in large pieces.
-    pub(super) fn at(&self, position: FilePosition) -> usize {
+    #[must_use]
+    pub fn at(&self, position: FilePosition) -> usize {
         let step = self.next.get();
         let after_boundary = position.0 % step as u64;
         step - usize::try_from(after_boundary).unwrap_or(0)
     }
 
     /// A step of that length took so long.
-    pub(super) fn note(&self, took: Duration) {
+    pub fn note(&self, took: Duration) {
         let brief_steps = if took < STEP / 2 { self.brief_steps.get() + 1 } else { 0 };
         let bytes = self.next.get();
         let next = if took > STEP {
