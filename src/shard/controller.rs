@@ -30,6 +30,9 @@ use crate::shard::message::{Message, ShardReply};
 use crate::shard::metadata_log::{MetadataLog, MetadataLogError};
 use crate::shard::{CONTROLLER, Origin, Shard};
 
+/// Topics, partitions and settings that are decided upon in the step of a request, each taking about a microsecond.
+const ROWS_DECIDED_AT_ONCE_MAX: usize = 100;
+
 /// What the controller is asked.
 pub enum ControllerRequest {
     CreateTopics {
@@ -89,6 +92,8 @@ pub struct MetadataController {
     image: RefCell<Arc<MetadataImage>>,
     /// One decision at a time.
     turn: Turn,
+    /// One change of the image at a time, also of those that nobody decided upon.
+    committing: Turn,
     /// Topics on their way, so that many clients that ask for one make it once.
     auto_creating: RefCell<BTreeSet<String>>,
     broker_epoch: Cell<i64>,
@@ -100,6 +105,7 @@ impl MetadataController {
             log,
             image: RefCell::new(Arc::new(image)),
             turn: Turn::new(),
+            committing: Turn::new(),
             auto_creating: RefCell::default(),
             broker_epoch: Cell::new(-1),
         }
@@ -122,16 +128,20 @@ impl MetadataController {
     }
 
     /// Makes records durable and applies them.
-    pub(super) async fn commit(&self, records: &[MetadataRecord]) -> Result<(), MetadataLogError> {
-        let end_offset = self.log.append(records, rt::time::wall()).await?;
+    pub(super) async fn commit(&self, records: Vec<MetadataRecord>) -> Result<(), MetadataLogError> {
+        let _turn = self.committing.acquire().await;
+        let end_offset = self.log.append(&records, rt::time::wall()).await?;
         let mut next = MetadataImage::clone(&self.image());
         for record in records {
+            rt::task::begin_part("apply metadata");
             // The log has the record now, so an image without it would be a lie.
-            let replayed = next.replay(record);
+            let replayed = next.replay(&record);
             crate::check!(
                 replayed.is_ok(),
                 "the controller's own record cannot be applied: {replayed:?}"
             );
+            drop(record);
+            rt::task::yield_if_needed().await;
         }
         next.end_offset = end_offset;
         self.image.replace(Arc::new(next));
@@ -166,46 +176,40 @@ impl Shard {
         let image = controller.image();
         match request {
             ControllerRequest::CreateTopics { topics, mode } => {
-                let decision = self.decide_topics(&image, topics);
-                if mode == ChangeMode::ValidateOnly {
-                    return ControllerReply::Created(Ok(decision.response));
-                }
-                ControllerReply::Created(self.carry_out(controller, decision).await)
+                let decision = self.decide_topics(image, topics).await;
+                ControllerReply::Created(self.carry_out(controller, decision, mode).await)
             }
-            ControllerRequest::DeleteTopics { topics } => ControllerReply::Deleted(
-                self.carry_out(controller, controller::delete_topics(&image, &topics))
-                    .await,
-            ),
+            ControllerRequest::DeleteTopics { topics } => {
+                let decision = decide(topics.len(), move || controller::delete_topics(&image, &topics)).await;
+                ControllerReply::Deleted(self.carry_out(controller, decision, ChangeMode::Change).await)
+            }
             ControllerRequest::CreatePartitions { topics, mode } => {
-                let decision = controller::create_partitions(&image, &topics);
-                if mode == ChangeMode::ValidateOnly {
-                    return ControllerReply::CreatedPartitions(Ok(decision.response));
-                }
-                ControllerReply::CreatedPartitions(self.carry_out(controller, decision).await)
+                let rows = topics.iter().map(|topic| size(topic.count)).sum();
+                let decision = decide(rows, move || controller::create_partitions(&image, &topics)).await;
+                ControllerReply::CreatedPartitions(self.carry_out(controller, decision, mode).await)
             }
             ControllerRequest::AlterConfigs {
                 resources,
                 unnamed,
                 mode,
             } => {
-                let decision = controller::alter_configs(&image, &resources, unnamed, &self.config.settings);
-                if mode == ChangeMode::ValidateOnly {
-                    return ControllerReply::Altered(Ok(decision.response));
-                }
-                ControllerReply::Altered(self.carry_out(controller, decision).await)
+                let rows = resources.iter().map(|resource| 1 + resource.configs.len()).sum();
+                let config = Arc::clone(&self.config);
+                let alter = move || controller::alter_configs(&image, &resources, unnamed, &config.settings);
+                let decision = decide(rows, alter).await;
+                ControllerReply::Altered(self.carry_out(controller, decision, mode).await)
             }
             ControllerRequest::UpdateFeatures { updates, mode } => {
                 let decision = controller::update_features(&image, self.config.broker.node_id, &updates);
-                ControllerReply::UpdatedFeatures(match (decision, mode) {
-                    (Err(error), _) => Ok(Err(error)),
-                    (Ok(_), ChangeMode::ValidateOnly) => Ok(Ok(())),
-                    (Ok(decision), ChangeMode::Change) => self.carry_out(controller, decision).await.map(Ok),
+                ControllerReply::UpdatedFeatures(match decision {
+                    Err(error) => Ok(Err(error)),
+                    Ok(decision) => self.carry_out(controller, decision, mode).await.map(Ok),
                 })
             }
             ControllerRequest::AllocateProducerIds => {
                 let node = self.config.broker.node_id;
                 let reply = match controller::allocate_producer_ids(&image, node, controller.broker_epoch.get()) {
-                    Ok(decision) => self.carry_out(controller, decision).await,
+                    Ok(decision) => self.carry_out(controller, decision, ChangeMode::Change).await,
                     Err(error) => {
                         tracing::error!(%error, "no producer ids can be given out");
                         Err(ControllerOffline)
@@ -216,53 +220,64 @@ impl Shard {
             ControllerRequest::AutoCreate { name } => {
                 let internal = topic::internal(&name, &self.config.broker.groups, image.brokers.len());
                 let spec = internal.unwrap_or_else(|| NewTopic::automatic(fresh_topic_id(&image), &name).spec);
-                let decision = self.decide_topics(&image, vec![spec]);
+                let decision = self.decide_topics(image, vec![spec]).await;
                 for error in decision.response.iter().filter_map(|result| result.as_ref().err()) {
                     tracing::warn!(topic = name, %error, "a topic that a client asked for cannot be made");
                 }
                 // The client asks again either way.
-                drop(self.carry_out(controller, decision).await);
+                drop(self.carry_out(controller, decision, ChangeMode::Change).await);
                 controller.auto_creating.borrow_mut().remove(&name);
                 ControllerReply::AutoCreated
             }
         }
     }
 
-    fn decide_topics(
+    async fn decide_topics(
         &self,
-        image: &MetadataImage,
-        topics: Vec<CreatableTopic>,
+        image: Arc<MetadataImage>,
+        specs: Vec<CreatableTopic>,
     ) -> Decision<Vec<Result<CreatedTopic, CreateTopicError>>> {
-        let defaults = NewTopicDefaults {
-            partition_count: self.config.broker.partition_count,
-            replication_factor: self.config.broker.replication_factor,
-            settings: &self.config.settings,
+        let mut rows = specs.len();
+        let mut topics = Vec::with_capacity(specs.len());
+        for spec in specs {
+            rows = rows.saturating_add(size(spec.num_partitions) + spec.assignments.len() + spec.configs.len());
+            let id = fresh_topic_id(&image);
+            topics.push(NewTopic { id, spec });
+            rt::task::yield_if_needed().await;
+        }
+        let config = Arc::clone(&self.config);
+        let create = move || {
+            let defaults = NewTopicDefaults {
+                partition_count: config.broker.partition_count,
+                replication_factor: config.broker.replication_factor,
+                settings: &config.settings,
+            };
+            controller::create_topics(&image, &topics, &defaults)
         };
-        let topics: Vec<NewTopic> = topics
-            .into_iter()
-            .map(|spec| NewTopic {
-                id: fresh_topic_id(image),
-                spec,
-            })
-            .collect();
-        controller::create_topics(image, &topics, &defaults)
+        decide(rows, create).await
     }
 
-    /// Makes a decision so: its records durable, applied, and open on every core.
+    /// Makes a decision so, unless it is only to be told: its records durable, applied, and open on every core.
     async fn carry_out<R>(
         self: &Rc<Self>,
         controller: &MetadataController,
         decision: Decision<R>,
+        mode: ChangeMode,
     ) -> Result<R, ControllerOffline> {
-        if decision.records.is_empty() {
-            return Ok(decision.response);
+        let Decision { records, response } = decision;
+        if records.is_empty() || mode == ChangeMode::ValidateOnly {
+            let_go(records.len(), records).await;
+            return Ok(response);
         }
-        if let Err(error) = controller.commit(&decision.records).await {
+        let (rows, before) = (records.len(), controller.image());
+        if let Err(error) = controller.commit(records).await {
             tracing::error!(%error, "metadata cannot be changed");
             return Err(ControllerOffline);
         }
         self.publish(controller.image()).await;
-        Ok(decision.response)
+        // No core has it any more.
+        let_go(rows, before).await;
+        Ok(response)
     }
 
     /// Hands an image to every core and waits until each has opened what is new in it.
@@ -285,6 +300,36 @@ impl Shard {
         drop(countdown);
         all_applied.await;
     }
+}
+
+/// Decides on so many rows here, or beside the core what would hold it for longer than a step.
+async fn decide<R: Send + 'static>(
+    rows: usize,
+    decide: impl Fn() -> Decision<R> + Send + Sync + 'static,
+) -> Decision<R> {
+    rt::task::begin_part("decide");
+    if rows <= ROWS_DECIDED_AT_ONCE_MAX {
+        return decide();
+    }
+    let decide = Arc::new(decide);
+    let aside = Arc::clone(&decide);
+    let decided = rt::task::run_aside(move || aside()).await;
+    let decision = decided.unwrap_or_else(|| decide());
+    let_go(rows, decide).await;
+    decision
+}
+
+/// Drops a value of so many rows, beside the core where it would hold it for longer than a step.
+async fn let_go<T: Send + 'static>(rows: usize, value: T) {
+    if rows > ROWS_DECIDED_AT_ONCE_MAX {
+        // Where nobody can do it, the value is dropped here.
+        let _ = rt::task::run_aside(move || drop(value)).await;
+    }
+}
+
+/// A client's number of something.
+fn size(count: i32) -> usize {
+    usize::try_from(count).unwrap_or(0)
 }
 
 /// Ends a wait with the last of a number of answers.

@@ -239,7 +239,7 @@ impl Shard {
         if let Some(controller) = controller {
             let farewell = controller::fence_broker(&controller.image(), self.config.broker.node_id);
             if !farewell.is_empty()
-                && let Err(error) = controller.commit(&farewell).await
+                && let Err(error) = controller.commit(farewell).await
             {
                 tracing::warn!(%error, "the metadata log takes no farewell");
             }

@@ -256,25 +256,24 @@ impl MetadataLog {
     /// # Errors
     /// The log is offline, or the records are too large for a batch; none of them counts then.
     pub async fn append(&self, records: &[MetadataRecord], now: TimestampMs) -> Result<Offset, MetadataLogError> {
+        let too_large = |error: &dyn std::fmt::Display| MetadataLogError::TooLarge(error.to_string());
         let mut builder = BatchBuilder::new();
         for record in records {
-            let value = encode_record(record).map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
+            rt::task::begin_part("encode metadata");
+            let value = encode_record(record).map_err(|error| too_large(&error))?;
             let added = builder.append(&Record::new(now, None, Some(&value)));
-            added.map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
+            added.map_err(|error| too_large(&error))?;
+            rt::task::yield_if_needed().await;
         }
-        let bytes = builder
-            .build()
-            .map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
+        let bytes = builder.build().map_err(|error| too_large(&error))?;
         let end_offset = {
-            let view = BatchView::parse_only(&bytes).map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
-            let outcomes = self.log.append(
-                &[NewBatch::as_it_is(&view)],
-                Origin::Coordinator,
-                self.leader_epoch.get(),
-                now,
-            )?;
+            let view = BatchView::parse_only(&bytes).map_err(|error| too_large(&error))?;
+            let batch = NewBatch::as_it_is(&view);
+            let (origin, leader_epoch) = (Origin::Coordinator, self.leader_epoch.get());
+            let _ahead = self.log.write_ahead(&batch, &bytes, origin, leader_epoch, now).await?;
+            let outcomes = self.log.append(&[batch], origin, leader_epoch, now)?;
             for outcome in outcomes {
-                outcome.map_err(|error| MetadataLogError::TooLarge(error.to_string()))?;
+                outcome.map_err(|error| too_large(&error))?;
             }
             self.log.log_end_offset()
         };

@@ -147,7 +147,7 @@ impl Shard {
         }
         let controller = Rc::new(MetadataController::new(metadata_log, image));
         if is_new {
-            controller.commit(&self.first_records(&controller)?).await?;
+            controller.commit(self.first_records(&controller)?).await?;
         }
         self.register(&controller, endpoints).await?;
         self.controller.replace(Some(Rc::clone(&controller)));
@@ -239,7 +239,7 @@ impl Shard {
             directory: controller.log().log().path(),
             error,
         })?;
-        controller.commit(&decision.records).await?;
+        controller.commit(decision.records).await?;
         controller.set_broker_epoch(decision.response);
         let restart = match self.directories.were_left(Shutdown::Unclean) {
             true => Restart::Unclean,
@@ -247,7 +247,7 @@ impl Shard {
         };
         let records = controller::lead_partitions(&controller.image(), self.config.broker.node_id, restart);
         for records in records.chunks(RECORDS_PER_BATCH) {
-            controller.commit(records).await?;
+            controller.commit(records.to_vec()).await?;
         }
         Ok(())
     }

@@ -237,6 +237,50 @@ fn manual_assignment() {
     }
 }
 
+/// So many that they are decided, applied and told in steps, some of them beside the core.
+#[test]
+fn many_topics_in_one_request() {
+    let broker = Broker::start(2);
+    let mut client = broker.client();
+    let prefix = unique("many");
+    let name = |index: i32| format!("{prefix}-{index:03}");
+    let partitions = |index: i32| if index == 70 { 0 } else { 1 + index % 3 };
+    let topics: Vec<_> = (0..120)
+        .map(|index| topic(&name(index), partitions(index), 1))
+        .collect();
+    for validate_only in [true, false] {
+        let request = CreateTopicsRequest {
+            topics: topics.clone(),
+            timeout_ms: 10_000,
+            validate_only,
+        };
+        let results = client.call(7, &request).topics;
+        let seen: Vec<_> = results
+            .iter()
+            .map(|result| (result.name.clone(), result.error_code, result.num_partitions))
+            .collect();
+        let expected: Vec<_> = (0..120)
+            .map(|index| match partitions(index) {
+                0 => (name(index), INVALID_PARTITIONS, -1),
+                count => (name(index), NONE, count),
+            })
+            .collect();
+        assert_eq!(seen, expected, "validate only: {validate_only}");
+        assert!(results[0].configs.as_ref().is_some_and(|configs| configs.len() > 30));
+        assert!(results[70].configs.as_ref().is_none_or(Vec::is_empty));
+        let first = describe(&mut client, &name(0)).error_code;
+        assert_eq!(
+            first,
+            if validate_only {
+                UNKNOWN_TOPIC_OR_PARTITION
+            } else {
+                NONE
+            }
+        );
+    }
+    assert_eq!(describe(&mut client, &name(119)).partitions.len(), 3);
+}
+
 #[test]
 fn validation_alone_creates_nothing() {
     let broker = Broker::start(1);

@@ -13,15 +13,20 @@ use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal, create_topic_error};
 use crate::kafka::gather::Gather;
 use crate::kafka::handlers::describe_configs::source;
-use crate::metadata::controller::CreatedTopic;
+use crate::metadata::controller::{CreateTopicError, CreatedTopic};
 use crate::shard::CONTROLLER;
 use crate::shard::controller::{ChangeMode, ControllerReply, ControllerRequest};
 use crate::shard::message::{ShardReply, ShardRequest};
 
+/// Settings that are told of each new topic, about.
+const ROWS_OF_A_TOPIC: usize = 35;
+
 /// The answer in the making.
 struct Creating {
     config: Arc<Config>,
-    response: CreateTopicsResponse,
+    names: Vec<String>,
+    /// In the order of the names; `None` where the controller can change nothing.
+    results: Option<Vec<Result<CreatedTopic, CreateTopicError>>>,
 }
 
 /// Takes the request.
@@ -30,19 +35,10 @@ struct Creating {
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: CreateTopicsRequest = call.decode()?;
-    let unanswered = request.topics.iter().map(|topic| CreatableTopicResult {
-        name: topic.name.clone(),
-        num_partitions: -1,
-        replication_factor: -1,
-        ..CreatableTopicResult::default()
-    });
-    let response = CreateTopicsResponse {
-        topics: unanswered.collect(),
-        ..CreateTopicsResponse::default()
-    };
     let creating = Creating {
         config: Arc::clone(&call.context.config),
-        response,
+        names: request.topics.iter().map(|topic| topic.name.clone()).collect(),
+        results: None,
     };
     let mode = if request.validate_only {
         ChangeMode::ValidateOnly
@@ -64,27 +60,44 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 }
 
 fn absorb(creating: &mut Creating, reply: ShardReply) {
-    let Creating { config, response } = creating;
-    let ShardReply::Controller(ControllerReply::Created(Ok(results))) = reply else {
-        for topic in &mut response.topics {
-            refuse(topic, Refusal::of(ErrorCode::KAFKA_STORAGE_ERROR));
-        }
-        return;
-    };
-    for (topic, result) in response.topics.iter_mut().zip(results) {
-        match result {
-            Ok(created) => describe(topic, &created, config),
-            Err(error) => refuse(topic, create_topic_error(&error)),
-        }
+    if let ShardReply::Controller(ControllerReply::Created(Ok(results))) = reply {
+        creating.results = Some(results);
     }
 }
 
-/// A name that stands in the request twice is answered once.
 fn finish(call: Call, creating: Creating) {
-    let mut response = creating.response;
+    let rows = creating.names.len().saturating_mul(ROWS_OF_A_TOPIC);
+    call.respond_rows(rows, move || response(creating));
+}
+
+/// A name that stands in the request twice is answered once.
+fn response(creating: Creating) -> CreateTopicsResponse {
+    let Creating { config, names, results } = creating;
+    let mut results = results.map(Vec::into_iter);
     let mut named = BTreeSet::new();
-    response.topics.retain(|topic| named.insert(topic.name.clone()));
-    call.respond(&response);
+    let mut topics = Vec::with_capacity(names.len());
+    for name in names {
+        let result = results.as_mut().and_then(Iterator::next);
+        if !named.insert(name.clone()) {
+            continue;
+        }
+        let mut topic = CreatableTopicResult {
+            name,
+            num_partitions: -1,
+            replication_factor: -1,
+            ..CreatableTopicResult::default()
+        };
+        match result {
+            Some(Ok(created)) => describe(&mut topic, &created, &config),
+            Some(Err(error)) => refuse(&mut topic, create_topic_error(&error)),
+            None => refuse(&mut topic, Refusal::of(ErrorCode::KAFKA_STORAGE_ERROR)),
+        }
+        topics.push(topic);
+    }
+    CreateTopicsResponse {
+        topics,
+        ..CreateTopicsResponse::default()
+    }
 }
 
 fn describe(topic: &mut CreatableTopicResult, created: &CreatedTopic, config: &Config) {
