@@ -1,4 +1,5 @@
-//! Work of a coordinator that is too much for one step: targets of large groups, regular expressions over many topics.
+//! Work of a coordinator that is too much for one step: targets of large groups, regular expressions over many topics, what concerns all
+//! members of a large classic group.
 //!
 //! A chore is done in slices ([`Coordinator::work`]), between which requests are served; what it finds comes out as records, and it looks at
 //! the group again in each slice: the group may have changed or gone. A group that changed while its targets were computed has another
@@ -36,6 +37,8 @@ pub(super) struct Chores {
     unresolved: BTreeSet<Arc<str>>,
     /// Groups of the classic protocol that were of the other: their members have to join.
     to_rebalance: BTreeSet<Arc<str>>,
+    /// Groups of the classic protocol with slices to do.
+    sliced: BTreeSet<Arc<str>>,
     /// Topics have changed: groups with regular expressions are looked for, from the beginning.
     looks_at_regexes: bool,
     doing: Option<Doing>,
@@ -80,12 +83,17 @@ impl Chores {
         self.to_rebalance.insert(Arc::clone(group));
     }
 
+    pub(super) fn slice(&mut self, group: &Arc<str>) {
+        self.sliced.insert(Arc::clone(group));
+    }
+
     pub(super) fn look_at_regexes(&mut self) {
         self.looks_at_regexes = true;
     }
 
     fn is_empty(&self) -> bool {
-        let has_groups = [&self.unassigned, &self.unresolved, &self.to_rebalance].map(|groups| !groups.is_empty());
+        let has_groups =
+            [&self.unassigned, &self.unresolved, &self.to_rebalance, &self.sliced].map(|groups| !groups.is_empty());
         self.doing.is_none() && !has_groups.contains(&true) && !self.looks_at_regexes
     }
 }
@@ -103,6 +111,12 @@ impl Coordinator {
         if let Some(id) = self.chores.to_rebalance.pop_first() {
             if let Some((group, mut turn)) = self.classic_mut(&id, now, &mut effects) {
                 group.begin_anew(&mut turn);
+            }
+            return effects;
+        }
+        if let Some(id) = self.chores.sliced.pop_first() {
+            if let Some((group, mut turn)) = self.classic_mut(&id, now, &mut effects) {
+                group.do_slice(&mut turn);
             }
             return effects;
         }

@@ -59,6 +59,7 @@ impl Coordinator {
             config: &self.config,
             now,
             timers: &mut self.timers,
+            chores: &mut self.chores,
             effects,
         };
         Some((group, turn))

@@ -182,6 +182,7 @@ impl Coordinator {
                 config: &self.config,
                 now,
                 timers: &mut self.timers,
+                chores: &mut self.chores,
                 effects: &mut effects,
             };
             group.on_loaded(&mut turn);
@@ -209,6 +210,7 @@ impl Coordinator {
                 config: &self.config,
                 now,
                 timers: &mut self.timers,
+                chores: &mut self.chores,
                 effects: &mut effects,
             };
             group.on_timer(&key, &mut turn);
@@ -233,6 +235,7 @@ impl Coordinator {
                     config: &self.config,
                     now,
                     timers: &mut self.timers,
+                    chores: &mut self.chores,
                     effects: &mut failed,
                 };
                 group.on_append_failed(&mut turn);

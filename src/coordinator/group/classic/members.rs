@@ -106,6 +106,22 @@ impl Group {
         }
     }
 
+    /// Answers a member that waits for the leader's assignment, which is in force; it begins a session anew.
+    pub(super) fn tell_assignment(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
+        let Some(member) = self.members.get_mut(id) else { return };
+        if let Some(ticket) = member.awaiting_sync.take() {
+            let assignment = member.assignment.clone();
+            let synced = self.synced(assignment);
+            turn.effects.give(ticket, Answer::Sync(Ok(synced)));
+            self.extend_session(id, turn);
+        }
+    }
+
+    /// Refuses all that wait for the leader's assignment.
+    pub(super) fn refuse_syncs(&mut self, error: GroupError, turn: &mut Turn<'_>) {
+        self.complete_syncs(turn, |_| Err(error));
+    }
+
     /// Answers all that wait for the leader's assignment; whether a member got one. Members that were answered begin a session anew.
     pub(super) fn complete_syncs(
         &mut self,

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::base::time::TimestampMs;
 
+use super::chores::Chores;
 use super::timers::{TimerKey, Timers};
 use super::{Config, Effects, Now};
 
@@ -33,6 +34,7 @@ mod migrate;
 mod offset;
 mod persist;
 mod rebalance;
+mod slices;
 mod sync;
 
 pub use member::Member;
@@ -42,6 +44,7 @@ pub struct Turn<'a> {
     pub(super) config: &'a Config,
     pub(super) now: Now,
     pub(super) timers: &'a mut Timers,
+    pub(super) chores: &'a mut Chores,
     pub(super) effects: &'a mut Effects,
 }
 
@@ -108,6 +111,7 @@ pub struct Group {
     supported: BTreeMap<Arc<str>, usize>,
     /// Members that wait for the next generation.
     awaiting_join: usize,
+    slices: slices::Slices,
     /// Of consumers: what they are subscribed to, if all of them can be understood.
     subscribed: Option<BTreeSet<String>>,
 }
@@ -130,6 +134,7 @@ impl Group {
             pending_sync: BTreeSet::new(),
             supported: BTreeMap::new(),
             awaiting_join: 0,
+            slices: slices::Slices::default(),
             subscribed: None,
         }
     }

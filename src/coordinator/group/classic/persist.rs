@@ -14,8 +14,17 @@ use super::{Group, Member, State, Turn};
 impl Group {
     /// The group as it is kept. Kafka: `GroupCoordinatorRecordHelpers.newGroupMetadataRecord`.
     pub(super) fn record_by_id(&self, assignment: &dyn Fn(&Arc<str>) -> Bytes) -> Record {
-        let text = |text: &Arc<str>| text.to_string();
-        let members = self.members.iter().map(|(id, member)| MemberMetadata {
+        let members = self
+            .members
+            .keys()
+            .filter_map(|id| self.kept_member(id, assignment(id)));
+        self.record_of(members.collect())
+    }
+
+    /// A member as it is kept.
+    pub(super) fn kept_member(&self, id: &Arc<str>, assignment: Bytes) -> Option<MemberMetadata> {
+        let member = self.members.get(id)?;
+        Some(MemberMetadata {
             member_id: text(id),
             group_instance_id: member.instance_id.as_ref().map(text),
             client_id: text(&member.client_id),
@@ -23,8 +32,12 @@ impl Group {
             rebalance_timeout: member.rebalance_timeout_ms,
             session_timeout: member.session_timeout_ms,
             subscription: member.metadata(self.protocol.as_ref()),
-            assignment: assignment(id),
-        });
+            assignment,
+        })
+    }
+
+    /// The group as it is kept, with these members, which are all, in the order of their ids.
+    pub(super) fn record_of(&self, members: Vec<MemberMetadata>) -> Record {
         Record::ClassicGroup {
             group: Arc::clone(&self.id),
             value: Some(GroupMetadataValue {
@@ -33,7 +46,7 @@ impl Group {
                 protocol: self.protocol.as_ref().map(text),
                 leader: self.leader.as_ref().map(text),
                 current_state_timestamp: self.state_since.unwrap_or(TimestampMs::NONE).0,
-                members: members.collect(),
+                members,
             }),
         }
     }
@@ -57,24 +70,19 @@ impl Group {
         if value.members.is_empty() && value.generation == 0 && self.generation == 0 {
             return true;
         }
-        self.generation == value.generation
-            && self.members.len() == value.members.len()
-            && value
-                .members
-                .iter()
-                .all(|member| self.members.contains_key(member.member_id.as_str()))
+        // Records of this broker have the members in order; one of another broker tells of a group that nobody has spoken to yet.
+        let members = value.members.iter().map(|member| member.member_id.as_str());
+        self.generation == value.generation && self.members.keys().map(AsRef::as_ref).eq(members)
     }
 
-    /// A record about this group is kept: its assignment is in force.
+    /// A record about this group, which it is [described by](Self::is_described_by), is kept: its assignment is in force.
     pub(in crate::coordinator::group) fn adopt(&mut self, value: &GroupMetadataValue) {
         let is_assigned = matches!(self.state, State::CompletingRebalance | State::Stable);
         if !is_assigned || value.members.is_empty() {
             return;
         }
-        for kept in &value.members {
-            if let Some(member) = self.members.get_mut(kept.member_id.as_str()) {
-                member.assignment = Bytes::copy_from_slice(&kept.assignment);
-            }
+        for (member, kept) in self.members.values_mut().zip(&value.members) {
+            member.assignment = Bytes::copy_from_slice(&kept.assignment);
         }
         self.state = State::Stable;
         self.state_since = Some(TimestampMs(value.current_state_timestamp));
@@ -136,4 +144,8 @@ impl Group {
             self.prepare(turn);
         }
     }
+}
+
+fn text(text: &Arc<str>) -> String {
+    text.to_string()
 }

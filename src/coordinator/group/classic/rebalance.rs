@@ -6,7 +6,11 @@ use std::time::Duration;
 use crate::coordinator::group::timers::TimerKey;
 use crate::coordinator::group::types::GroupError;
 
+use super::slices::MEMBERS_AT_ONCE_MAX;
 use super::{Group, InitialDelay, State, Turn, milliseconds};
+
+/// A deadline after those that are carried out now.
+const NEXT_STEP: Duration = Duration::from_nanos(1);
 
 impl Group {
     /// Something has changed that all members have to agree upon anew.
@@ -37,8 +41,9 @@ impl Group {
             for member in self.members.values_mut() {
                 member.assignment.clear();
             }
-            self.complete_syncs(turn, |_| Err(GroupError::RebalanceInProgress));
         }
+        self.slices.forget_assignment();
+        self.refuse_syncs(GroupError::RebalanceInProgress, turn);
         self.pending_sync.clear();
         turn.timers.cancel(&self.sync_timer());
         if self.state == State::Empty {
@@ -69,9 +74,14 @@ impl Group {
             .iter()
             .filter(|(_, member)| is_late(member))
             .map(|(id, _)| Arc::clone(id))
+            .take(MEMBERS_AT_ONCE_MAX)
             .collect();
         for id in &late {
             self.expel(id, turn);
+        }
+        if late.len() == MEMBERS_AT_ONCE_MAX {
+            self.expect_joins(NEXT_STEP, turn);
+            return;
         }
         if !self.elect_joined_leader() && !self.members.is_empty() {
             // Static members alone, and none of them there: until their sessions end.
@@ -96,22 +106,30 @@ impl Group {
 
     /// Tells all that wait of their generation.
     fn begin_generation(&mut self, turn: &mut Turn<'_>) {
-        let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
-        for id in ids {
-            let members = match self.leader.as_ref() == Some(&id) {
-                true => self.joined_members(),
-                false => Vec::new(),
-            };
-            let joined = self.joined(&id, members);
-            self.complete_join(&id, joined, turn.effects);
-            self.extend_session(&id, turn);
-            if let Some(member) = self.members.get_mut(&id) {
-                member.is_new = false;
-            }
-            self.pending_sync.insert(id);
-        }
+        self.pending_sync = self.members.keys().cloned().collect();
         let due = turn.now.monotonic.plus(self.rebalance_timeout());
         turn.timers.schedule(self.sync_timer(), due);
+        if self.is_large() {
+            self.tell_in_slices(turn);
+            return;
+        }
+        for id in self.pending_sync.clone() {
+            self.tell_generation(&id, turn);
+        }
+    }
+
+    /// Tells a member of the generation that it has joined, if it waits for that.
+    pub(super) fn tell_generation(&mut self, id: &Arc<str>, turn: &mut Turn<'_>) {
+        let members = match self.leader.as_ref() == Some(id) {
+            true => self.joined_members(),
+            false => Vec::new(),
+        };
+        let joined = self.joined(id, members);
+        self.complete_join(id, joined, turn.effects);
+        self.extend_session(id, turn);
+        if let Some(member) = self.members.get_mut(id) {
+            member.is_new = false;
+        }
     }
 
     /// Whether there is a leader that has joined; where it has not, the first that has takes its place.
@@ -191,10 +209,16 @@ impl Group {
         if !is_on || self.pending_sync.is_empty() {
             return;
         }
-        for id in std::mem::take(&mut self.pending_sync) {
+        for _ in 0..MEMBERS_AT_ONCE_MAX {
+            let Some(id) = self.pending_sync.pop_first() else { break };
             self.expel(&id, turn);
         }
-        self.prepare(turn);
+        match self.pending_sync.is_empty() {
+            true => self.prepare(turn),
+            false => turn
+                .timers
+                .schedule(self.sync_timer(), turn.now.monotonic.plus(NEXT_STEP)),
+        }
     }
 
     fn expect_joins(&self, within: Duration, turn: &mut Turn<'_>) {

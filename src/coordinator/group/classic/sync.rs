@@ -70,6 +70,10 @@ impl Group {
     /// The assignment of the generation: it is in force when the record is replayed. Members that it does not name have nothing to do.
     fn assign(&mut self, assignments: Vec<(Arc<str>, Bytes)>, turn: &mut Turn<'_>) {
         let by_member: BTreeMap<Arc<str>, Bytes> = assignments.into_iter().collect();
+        if self.is_large() {
+            self.assign_in_slices(by_member, turn);
+            return;
+        }
         let of = |id: &Arc<str>| by_member.get(id).cloned().unwrap_or_default();
         let record = self.record_by_id(&of);
         turn.effects.records.push(record);
@@ -84,7 +88,7 @@ impl Group {
         });
     }
 
-    fn synced(&self, assignment: Bytes) -> Synced {
+    pub(super) fn synced(&self, assignment: Bytes) -> Synced {
         Synced {
             protocol_type: self.protocol_type.clone(),
             protocol: self.protocol.clone(),

@@ -14,6 +14,7 @@ mod bad_input;
 mod consumers;
 mod expiry;
 mod generation;
+mod large;
 mod load;
 mod mixed;
 mod mixed_simulation;
