@@ -239,3 +239,22 @@ fn large_workspaces_are_let_go() {
     drop(expansion);
     assert!(decompressor.held_bytes() < KEPT_BYTES_MAX);
 }
+
+#[test]
+fn levels_that_may_take_long_are_known() {
+    use CompressionLevel::{Default, Level};
+    for (compression, level, expected) in [
+        (Compression::None, Default, true),
+        (Compression::Gzip, Default, true),
+        (Compression::Gzip, Level(6), true),
+        (Compression::Gzip, Level(7), false),
+        (Compression::Snappy, Default, true),
+        (Compression::Lz4, Level(17), true),
+        (Compression::Zstd, Default, true),
+        (Compression::Zstd, Level(-7), true),
+        (Compression::Zstd, Level(6), true),
+        (Compression::Zstd, Level(7), false),
+    ] {
+        assert_eq!(level.is_brief(compression), expected, "{compression:?} {level:?}");
+    }
+}
