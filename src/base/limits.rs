@@ -78,6 +78,12 @@ pub const BATCHES_IN_STEPS_MAX: usize = 8;
 /// Rows of an answer, such as partitions or settings, that are made in one step, each taking a microsecond.
 pub const ANSWER_ROWS_AT_ONCE_MAX: usize = 200;
 
+/// Groups that a coordinator describes in one step, each maybe with a thousand members.
+pub const GROUPS_ASKED_AT_ONCE_MAX: usize = 4;
+
+/// Requests that one handler makes of other cores, or of its own, in one step; more have their turns.
+pub const REQUESTS_AT_ONCE_MAX: usize = 16;
+
 /// Requests that one event answers in the step in which it comes; more have their turns.
 pub const ANSWERS_AT_ONCE_MAX: usize = 16;
 

@@ -4,7 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::base::ids::ShardId;
+use crate::base::limits::REQUESTS_AT_ONCE_MAX;
 use crate::kafka::call::Call;
+use crate::rt;
+use crate::shard::Shard;
 use crate::shard::calls::Respond;
 use crate::shard::message::{ShardReply, ShardRequest};
 
@@ -27,17 +30,48 @@ impl<T: 'static> Gather<T> {
         finish: fn(Call, T),
     ) {
         let shard = Rc::clone(&call.context.shard);
-        let row = Rc::new(Self {
+        let row = Self::new(call, answer, absorb, finish);
+        for (core, request) in requests {
+            row.ask(&shard, core, request);
+        }
+        row.one_less();
+    }
+
+    /// The same for requests that may be many, and that nothing has to follow: after the first of them others have their turns.
+    pub fn start_in_turns(
+        call: Call,
+        answer: T,
+        requests: Vec<(ShardId, ShardRequest)>,
+        absorb: fn(&mut T, ShardReply),
+        finish: fn(Call, T),
+    ) {
+        if requests.len() <= REQUESTS_AT_ONCE_MAX {
+            Self::start(call, answer, requests, absorb, finish);
+            return;
+        }
+        let shard = Rc::clone(&call.context.shard);
+        let row = Self::new(call, answer, absorb, finish);
+        rt::task::spawn(async move {
+            for (core, request) in requests {
+                row.ask(&shard, core, request);
+                rt::task::yield_if_needed().await;
+            }
+            row.one_less();
+        });
+    }
+
+    fn new(call: Call, answer: T, absorb: fn(&mut T, ShardReply), finish: fn(Call, T)) -> Rc<Self> {
+        Rc::new(Self {
             waiting: RefCell::new(Some((call, answer))),
             remaining: Cell::new(1),
             absorb,
             finish,
-        });
-        for (core, request) in requests {
-            row.remaining.set(row.remaining.get() + 1);
-            shard.call(core, request, Rc::clone(&row) as Rc<dyn Respond>);
-        }
-        row.one_less();
+        })
+    }
+
+    fn ask(self: &Rc<Self>, shard: &Rc<Shard>, core: ShardId, request: ShardRequest) {
+        self.remaining.set(self.remaining.get() + 1);
+        shard.call(core, request, Rc::clone(self) as Rc<dyn Respond>);
     }
 
     fn one_less(&self) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::{ShardId, TopicIdPartition};
+use crate::base::limits::GROUPS_ASKED_AT_ONCE_MAX;
 use crate::coordinator::group::GroupError;
 use crate::coordinator::group::{Answer, OFFSETS_TOPIC, Request, partition_of};
 use crate::kafka::call::Call;
@@ -51,7 +52,7 @@ struct Collecting<T> {
     finish: fn(Call, T),
 }
 
-/// Asks coordinators; `absorb` takes each answer with its tag, `finish` is called once, after the last.
+/// Asks coordinators, of many with a turn for others between them; `absorb` takes each answer with its tag, `finish` is called once, after the last.
 pub fn ask_all<T: 'static>(
     call: Call,
     mut state: T,
@@ -73,7 +74,7 @@ pub fn ask_all<T: 'static>(
         requests.push((call.context.shard.owner(partition), request));
     }
     let collecting = Collecting { state, absorb, finish };
-    Gather::start(
+    Gather::start_in_turns(
         call,
         collecting,
         requests,
@@ -129,6 +130,27 @@ pub fn by_place(image: &MetadataImage, groups: &[String]) -> Vec<(Option<TopicId
         }
     }
     places
+}
+
+/// Asks for many groups, a few at a time: what is asked, and by tag where the groups stand in the request.
+pub fn ask_in_parts(
+    image: &MetadataImage,
+    groups: &[String],
+    request: fn(Vec<Arc<str>>) -> Request,
+) -> (Vec<Asking>, Vec<Vec<usize>>) {
+    let (mut asked, mut places) = (Vec::new(), Vec::new());
+    for (place, indexes) in by_place(image, groups) {
+        for part in indexes.chunks(GROUPS_ASKED_AT_ONCE_MAX) {
+            let ids = part.iter().filter_map(|index| groups.get(*index));
+            asked.push(Asking {
+                tag: u32::try_from(places.len()).unwrap_or(u32::MAX),
+                place,
+                request: request(ids.map(|group| shared(group)).collect()),
+            });
+            places.push(part.to_vec());
+        }
+    }
+    (asked, places)
 }
 
 /// A name as the coordinator holds it.

@@ -40,6 +40,7 @@ mod fetch_wait;
 mod flood;
 mod full_disk;
 mod group_configs;
+mod group_crowds;
 mod group_fixture;
 mod group_offsets;
 mod group_tools;

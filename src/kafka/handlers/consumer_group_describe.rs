@@ -11,7 +11,7 @@ use crate::coordinator::group::consumer::{Described, DescribedMember, Partitions
 use crate::coordinator::group::{Answer, DescribeRefused, GroupError, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, group_error};
-use crate::kafka::groups::{Asking, ask_all, by_place, shared};
+use crate::kafka::groups::{ask_all, ask_in_parts};
 use crate::kafka::handlers::consumer_group_heartbeat::is_served;
 use crate::kafka::handlers::metadata::AuthorizedOperations;
 use crate::metadata::MetadataImage;
@@ -20,10 +20,15 @@ use crate::metadata::MetadataImage;
 const CLASSIC_MEMBER: i8 = 0;
 const CONSUMER_MEMBER: i8 = 1;
 
+/// What a coordinator said of a group.
+type Found = Result<Result<Described, DescribeRefused>, GroupError>;
+
+/// An answer in the making.
 struct Answering {
     image: Arc<MetadataImage>,
-    response: ConsumerGroupDescribeResponse,
-    /// By tag: where the groups of one partition stand.
+    /// The groups in the order of the request, each with what is known of it.
+    groups: Vec<(String, Option<Found>)>,
+    /// By tag: where the groups that are asked for together stand.
     places: Vec<Vec<usize>>,
     authorized_operations: i32,
 }
@@ -34,40 +39,28 @@ struct Answering {
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: ConsumerGroupDescribeRequest = call.decode()?;
-    let unanswered = |group_id: String| DescribedGroup {
-        group_id,
-        authorized_operations: AuthorizedOperations::GROUP.to_wire(false),
-        ..DescribedGroup::default()
-    };
-    let groups: Vec<DescribedGroup> = request.group_ids.iter().cloned().map(unanswered).collect();
-    let mut answering = Answering {
-        image: call.context.image(),
-        response: ConsumerGroupDescribeResponse {
-            groups,
-            ..ConsumerGroupDescribeResponse::default()
-        },
-        places: Vec::new(),
-        authorized_operations: AuthorizedOperations::GROUP.to_wire(request.include_authorized_operations),
-    };
     if !is_served(&call) {
-        for group in &mut answering.response.groups {
-            group.error_code = ErrorCode::UNSUPPORTED_VERSION.0;
-        }
-        call.respond(&answering.response);
+        let refused = request.group_ids.into_iter().map(|group_id| DescribedGroup {
+            error_code: ErrorCode::UNSUPPORTED_VERSION.0,
+            ..unanswered(group_id)
+        });
+        call.respond(&ConsumerGroupDescribeResponse {
+            groups: refused.collect(),
+            ..ConsumerGroupDescribeResponse::default()
+        });
         return Ok(());
     }
-    let mut asked = Vec::new();
-    for (place, indexes) in by_place(&answering.image, &request.group_ids) {
-        let groups = indexes.iter().filter_map(|index| request.group_ids.get(*index));
-        asked.push(Asking {
-            tag: u32::try_from(answering.places.len()).unwrap_or(u32::MAX),
-            place,
-            request: Request::DescribeConsumers(groups.map(|group| shared(group)).collect()),
-        });
-        answering.places.push(indexes);
-    }
+    let image = call.context.image();
+    let (asked, places) = ask_in_parts(&image, &request.group_ids, Request::DescribeConsumers);
+    let answering = Answering {
+        image,
+        groups: request.group_ids.into_iter().map(|group_id| (group_id, None)).collect(),
+        places,
+        authorized_operations: AuthorizedOperations::GROUP.to_wire(request.include_authorized_operations),
+    };
     ask_all(call, answering, asked, absorb, |call, answering| {
-        call.respond(&answering.response);
+        let rows = answering.groups.iter().map(|(_, found)| rows_of(found.as_ref())).sum();
+        call.respond_rows(rows, move || answering.into_response());
     });
     Ok(())
 }
@@ -76,30 +69,59 @@ fn absorb(answering: &mut Answering, tag: u32, answer: Answer) {
     let Answer::DescribeConsumers(result) = answer else {
         return;
     };
-    let Answering {
-        image,
-        response,
-        places,
-        authorized_operations,
-    } = answering;
-    let indexes = usize::try_from(tag).ok().and_then(|tag| places.get(tag));
-    let indexes = indexes.map(Vec::as_slice).unwrap_or_default();
+    let indexes = usize::try_from(tag).ok().and_then(|tag| answering.places.get(tag));
     let mut described = result.map(Vec::into_iter);
-    for index in indexes {
-        let Some(group) = response.groups.get_mut(*index) else {
-            continue;
+    for index in indexes.into_iter().flatten() {
+        let found = match &mut described {
+            Err(error) => Some(Err(*error)),
+            Ok(described) => described.next().map(Ok),
         };
-        match &mut described {
-            Err(error) => refuse_all(group, *error),
-            Ok(described) => match described.next() {
-                Some(Ok(described)) => {
-                    group.authorized_operations = *authorized_operations;
-                    describe(group, described, image);
-                }
-                Some(Err(refused)) => refuse(group, refused),
-                None => {}
-            },
+        if let Some((_, place)) = answering.groups.get_mut(*index) {
+            *place = found;
         }
+    }
+}
+
+/// About how much a group makes to tell: its members, and the partitions that they have and are to have.
+fn rows_of(found: Option<&Found>) -> usize {
+    let Some(Ok(Ok(described))) = found else { return 1 };
+    let rows = |member: &DescribedMember| 1 + member.member.current.assigned.len() + member.target.len();
+    1 + described.members.iter().map(rows).sum::<usize>()
+}
+
+impl Answering {
+    fn into_response(self) -> ConsumerGroupDescribeResponse {
+        let Self {
+            image,
+            groups,
+            authorized_operations,
+            ..
+        } = self;
+        let groups = groups.into_iter().map(|(group_id, found)| {
+            let mut group = unanswered(group_id);
+            match found {
+                None => {}
+                Some(Err(error)) => refuse_all(&mut group, error),
+                Some(Ok(Err(refused))) => refuse(&mut group, refused),
+                Some(Ok(Ok(described))) => {
+                    group.authorized_operations = authorized_operations;
+                    describe(&mut group, described, &image);
+                }
+            }
+            group
+        });
+        ConsumerGroupDescribeResponse {
+            groups: groups.collect(),
+            ..ConsumerGroupDescribeResponse::default()
+        }
+    }
+}
+
+fn unanswered(group_id: String) -> DescribedGroup {
+    DescribedGroup {
+        group_id,
+        authorized_operations: AuthorizedOperations::GROUP.to_wire(false),
+        ..DescribedGroup::default()
     }
 }
 

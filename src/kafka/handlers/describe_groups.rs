@@ -3,20 +3,26 @@
 use duramen_wire::messages::describe_groups_request::DescribeGroupsRequest;
 use duramen_wire::messages::describe_groups_response::{DescribeGroupsResponse, DescribedGroup, DescribedGroupMember};
 
-use crate::coordinator::group::{Answer, DescribeRefused, Described, DescribedMember, Request};
+use crate::coordinator::group::{Answer, DescribeRefused, Described, DescribedMember, GroupError, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, group_error};
-use crate::kafka::groups::{Asking, ask_all, by_place, shared};
+use crate::kafka::groups::{ask_all, ask_in_parts};
 use crate::kafka::handlers::metadata::AuthorizedOperations;
 
 /// The first version that says so when a group does not exist (KIP-1043); older ones are told of a dead group.
 const GROUP_NOT_FOUND_VERSION_MIN: i16 = 6;
 
+/// What a coordinator said of a group.
+type Found = Result<Result<Described, DescribeRefused>, GroupError>;
+
+/// An answer in the making.
 struct Answering {
     version: i16,
-    response: DescribeGroupsResponse,
-    /// By tag: where the groups of one partition stand.
+    /// The groups in the order of the request, each with what is known of it.
+    groups: Vec<(String, Option<Found>)>,
+    /// By tag: where the groups that are asked for together stand.
     places: Vec<Vec<usize>>,
+    authorized_operations: i32,
 }
 
 /// Takes the request.
@@ -25,30 +31,16 @@ struct Answering {
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: DescribeGroupsRequest = call.decode()?;
-    let operations = AuthorizedOperations::GROUP.to_wire(request.include_authorized_operations);
-    let mut answering = Answering {
+    let (asked, places) = ask_in_parts(&call.context.image(), &request.groups, Request::Describe);
+    let answering = Answering {
         version: call.version,
-        response: DescribeGroupsResponse::default(),
-        places: Vec::new(),
+        groups: request.groups.into_iter().map(|group_id| (group_id, None)).collect(),
+        places,
+        authorized_operations: AuthorizedOperations::GROUP.to_wire(request.include_authorized_operations),
     };
-    let mut asked = Vec::new();
-    for (place, indexes) in by_place(&call.context.image(), &request.groups) {
-        let groups = indexes.iter().filter_map(|index| request.groups.get(*index));
-        asked.push(Asking {
-            tag: u32::try_from(answering.places.len()).unwrap_or(u32::MAX),
-            place,
-            request: Request::Describe(groups.map(|group| shared(group)).collect()),
-        });
-        answering.places.push(indexes);
-    }
-    let unanswered = request.groups.into_iter().map(|group_id| DescribedGroup {
-        group_id,
-        authorized_operations: operations,
-        ..DescribedGroup::default()
-    });
-    answering.response.groups = unanswered.collect();
     ask_all(call, answering, asked, absorb, |call, answering| {
-        call.respond(&answering.response)
+        let rows = answering.groups.iter().map(|(_, found)| rows_of(found.as_ref())).sum();
+        call.respond_rows(rows, move || answering.into_response());
     });
     Ok(())
 }
@@ -56,21 +48,50 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 fn absorb(answering: &mut Answering, tag: u32, answer: Answer) {
     let Answer::Describe(result) = answer else { return };
     let indexes = usize::try_from(tag).ok().and_then(|tag| answering.places.get(tag));
-    let indexes = indexes.map(Vec::as_slice).unwrap_or_default();
-    match result {
-        Err(error) => {
-            for index in indexes {
-                if let Some(group) = answering.response.groups.get_mut(*index) {
-                    refuse(group, group_error(error));
-                }
-            }
+    let mut described = result.map(Vec::into_iter);
+    for index in indexes.into_iter().flatten() {
+        let found = match &mut described {
+            Err(error) => Some(Err(*error)),
+            Ok(described) => described.next().map(Ok),
+        };
+        if let Some((_, place)) = answering.groups.get_mut(*index) {
+            *place = found;
         }
-        Ok(described) => {
-            for (index, described) in indexes.iter().zip(described) {
-                if let Some(group) = answering.response.groups.get_mut(*index) {
-                    describe(group, described, answering.version);
-                }
+    }
+}
+
+/// About how much a group makes to tell.
+fn rows_of(found: Option<&Found>) -> usize {
+    match found {
+        Some(Ok(Ok(described))) => 1 + described.members.len(),
+        Some(Ok(Err(_)) | Err(_)) | None => 1,
+    }
+}
+
+impl Answering {
+    fn into_response(self) -> DescribeGroupsResponse {
+        let Self {
+            version,
+            groups,
+            authorized_operations,
+            ..
+        } = self;
+        let groups = groups.into_iter().map(|(group_id, found)| {
+            let mut group = DescribedGroup {
+                group_id,
+                authorized_operations,
+                ..DescribedGroup::default()
+            };
+            match found {
+                None => {}
+                Some(Err(error)) => refuse(&mut group, group_error(error)),
+                Some(Ok(found)) => describe(&mut group, found, version),
             }
+            group
+        });
+        DescribeGroupsResponse {
+            groups: groups.collect(),
+            ..DescribeGroupsResponse::default()
         }
     }
 }

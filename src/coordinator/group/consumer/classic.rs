@@ -150,7 +150,7 @@ impl Group {
                 return Err(GroupError::FencedInstance);
             }
         }
-        let member = self.members.get(id).filter(|member| member.classic.is_some());
+        let member = self.member(id).filter(|member| member.classic.is_some());
         member.ok_or(GroupError::UnknownMember)
     }
 
@@ -201,7 +201,7 @@ impl Group {
 
     /// Whether others own some of what a member is to have.
     fn waits_for_others(&self, id: &Arc<str>, assigned: &Owned) -> bool {
-        let target = self.targets.get(id);
+        let target = self.target(id);
         let mut missing = target.into_iter().flat_map(Assignment::iter);
         missing
             .any(|(topic, partition, ())| !assigned.contains(topic, partition) && self.owned.contains(topic, partition))
@@ -232,13 +232,13 @@ impl Group {
     }
 
     fn staying(&self, gone: &BTreeSet<&Arc<str>>) -> impl Iterator<Item = &Member> {
-        let staying = self.members.iter().filter(|(id, _)| !gone.contains(id));
+        let staying = self.members().filter(|(id, _)| !gone.contains(id));
         staying.map(|(_, member)| member)
     }
 
     /// The static member of an instance.
     pub(in crate::coordinator::group) fn of_instance(&self, instance: &Arc<str>) -> Option<(&Arc<str>, &Member)> {
         let owner = self.instances.get(instance)?;
-        Some((owner, self.members.get(owner)?))
+        Some((owner, self.member(owner)?))
     }
 }

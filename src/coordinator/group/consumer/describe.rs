@@ -20,17 +20,17 @@ pub struct Described {
 #[derive(Clone, PartialEq, Debug)]
 pub struct DescribedMember {
     pub id: Arc<str>,
-    pub member: Member,
-    pub target: Assignment,
+    pub member: Arc<Member>,
+    pub target: Arc<Assignment>,
 }
 
 impl Group {
-    /// As ConsumerGroupDescribe tells it.
+    /// As ConsumerGroupDescribe tells it. It takes little for each member: what a member has is shared with the group.
     #[must_use]
     pub fn describe(&self, config: &Config) -> Described {
         let members = self.members.iter().map(|(id, member)| DescribedMember {
             id: Arc::clone(id),
-            member: member.clone(),
+            member: Arc::clone(member),
             target: self.targets.get(id).cloned().unwrap_or_default(),
         });
         Described {

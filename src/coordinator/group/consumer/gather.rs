@@ -41,7 +41,7 @@ impl Gathering {
                 return false;
             }
             let topics = group.topics_of(member, catalogue);
-            let before = group.targets.get(id);
+            let before = group.target(id);
             done += 1 + topics.len() + before.map_or(0, Assignment::len);
             self.add(id, member, &topics, before);
             self.after = Some(Arc::clone(id));

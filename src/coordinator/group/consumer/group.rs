@@ -25,10 +25,11 @@ pub struct Group {
     pub(super) target_epoch: i32,
     /// When the targets were computed; 0 when that is not known.
     pub(super) assigned_at: TimestampMs,
-    pub(super) members: BTreeMap<Arc<str>, Member>,
+    /// Shared with descriptions of the group, which are told beside the core.
+    pub(super) members: BTreeMap<Arc<str>, Arc<Member>>,
     /// Member ids by instance id.
     pub(super) instances: BTreeMap<Arc<str>, Arc<str>>,
-    pub(super) targets: BTreeMap<Arc<str>, Assignment>,
+    pub(super) targets: BTreeMap<Arc<str>, Arc<Assignment>>,
     /// Partitions that somebody has, or has not given up, each with the epoch of its member.
     pub(super) owned: Owned,
     /// Names that each regular expression stands for.
@@ -101,19 +102,19 @@ impl Group {
 
     /// The members, by id.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&Arc<str>, &Member)> {
-        self.members.iter()
+        self.members.iter().map(|(id, member)| (id, &**member))
     }
 
     /// A member, by its id.
     #[must_use]
     pub fn member(&self, id: &str) -> Option<&Member> {
-        self.members.get(id)
+        self.members.get(id).map(Arc::as_ref)
     }
 
     /// What a member is to have.
     #[must_use]
     pub fn target(&self, member: &str) -> Option<&Assignment> {
-        self.targets.get(member)
+        self.targets.get(member).map(Arc::as_ref)
     }
 
     #[must_use]
@@ -127,7 +128,7 @@ impl Group {
         let has_arrived = |member: &Member| {
             member.current.state == super::MemberState::Stable && member.current.epoch == self.target_epoch
         };
-        if self.members.values().all(has_arrived) {
+        if self.members.values().all(|member| has_arrived(member)) {
             GroupState::Stable
         } else {
             GroupState::Reconciling
@@ -146,13 +147,14 @@ impl Group {
                 self.assigned_at = TimestampMs(value.as_ref().map_or(0, |value| value.assignment_timestamp));
             }
             What::Target(member, Some(value)) => {
-                self.targets.insert(Arc::clone(member), target_of_value(value));
+                let target = Arc::new(target_of_value(value));
+                self.targets.insert(Arc::clone(member), target);
             }
             What::Target(member, None) => {
                 self.targets.remove(member);
             }
             What::Member(id, Some(value)) => {
-                let member = self.members.entry(Arc::clone(id)).or_default();
+                let member = Arc::make_mut(self.members.entry(Arc::clone(id)).or_default());
                 let before = member.instance_id.take();
                 uncount(&mut self.subscribers, &member.subscribed_names);
                 uncount(&mut self.regexes, &member.subscribed_regex);
@@ -192,7 +194,7 @@ impl Group {
     }
 
     fn hand_over(&mut self, id: &Arc<str>, current: Current) {
-        let Some(member) = self.members.get_mut(id) else {
+        let Some(member) = self.members.get_mut(id).map(Arc::make_mut) else {
             // What is left of a member that is gone.
             return;
         };

@@ -256,7 +256,7 @@ impl Group {
     /// The answer to a heartbeat that changes nothing, as most do: it costs next to nothing, whatever the size of the group.
     #[must_use]
     pub fn idle(&self, beat: &Heartbeat, around: &Surroundings<'_>) -> Option<Beaten> {
-        let member = self.members.get(&beat.member_id)?;
+        let member = self.member(&beat.member_id)?;
         let current = &member.current;
         let is_at_rest = current.state == MemberState::Stable
             && current.epoch == self.target_epoch
@@ -329,7 +329,7 @@ impl Group {
 
     fn find(&self, beat: &Heartbeat) -> Result<Found, Refused> {
         let Some(instance) = &beat.instance_id else {
-            return match self.members.get(&beat.member_id) {
+            return match self.member(&beat.member_id) {
                 Some(member) => {
                     check_epoch(member, beat)?;
                     Ok(Found {
@@ -345,7 +345,7 @@ impl Group {
             };
         };
         let owner = self.instances.get(instance);
-        let existing = owner.and_then(|owner| Some((owner, self.members.get(owner)?)));
+        let existing = owner.and_then(|owner| Some((owner, self.member(owner)?)));
         let Some((owner, member)) = existing else {
             if beat.is_joining() {
                 return Ok(Found {
@@ -398,12 +398,12 @@ impl Group {
     /// A member goes, or a static one is away for a while.
     fn leave(&self, beat: &Heartbeat, catalogue: &dyn Catalogue) -> Result<Outcome, Refused> {
         let member = match &beat.instance_id {
-            None => self.members.get(&beat.member_id).ok_or_else(|| self.unknown(beat))?,
+            None => self.member(&beat.member_id).ok_or_else(|| self.unknown(beat))?,
             Some(instance) => {
                 let owner = self.instances.get(instance);
                 let owner = owner.ok_or_else(|| Refused::UnknownInstance(Arc::clone(instance)))?;
                 check_instance(instance, owner, beat)?;
-                self.members.get(owner).ok_or_else(|| self.unknown(beat))?
+                self.member(owner).ok_or_else(|| self.unknown(beat))?
             }
         };
         let is_away = beat.member_epoch == EPOCH_AWAY;

@@ -13,7 +13,7 @@ impl Group {
         if commit.generation < 0 && self.members.is_empty() {
             return Ok(());
         }
-        let member = self.members.get(&commit.member_id).ok_or(GroupError::UnknownMember)?;
+        let member = self.member(&commit.member_id).ok_or(GroupError::UnknownMember)?;
         let (is_classic, stale) = epoch_error(member);
         if !commit.knows_epochs && !is_classic {
             return Err(GroupError::UnsupportedVersion);
@@ -42,7 +42,7 @@ impl Group {
             return Ok(());
         }
         let id: &str = fetch.member_id.as_deref().unwrap_or_default();
-        let member = self.members.get(id).ok_or(GroupError::UnknownMember)?;
+        let member = self.member(id).ok_or(GroupError::UnknownMember)?;
         match fetch.member_epoch == member.current.epoch {
             true => Ok(()),
             false => Err(epoch_error(member).1),

@@ -43,7 +43,7 @@ impl<'a> Turn<'a> {
         member: Member,
         replaced: Option<&'a Arc<str>>,
     ) -> Self {
-        let target = group.targets.get(replaced.unwrap_or(id)).cloned().unwrap_or_default();
+        let target = group.target(replaced.unwrap_or(id)).cloned().unwrap_or_default();
         Self {
             group,
             around: *around,
@@ -121,12 +121,12 @@ impl<'a> Turn<'a> {
 
     /// The member as it is in the books.
     fn before(&self) -> Option<&'a Member> {
-        self.group.members.get(self.replaced.unwrap_or(self.id))
+        self.group.member(self.replaced.unwrap_or(self.id))
     }
 
     /// The members as they will be.
     fn members(&self) -> impl Iterator<Item = (&Arc<str>, &Member)> {
-        let others = self.group.members.iter();
+        let others = self.group.members();
         let others = others.filter(|(id, _)| *id != self.id && Some(*id) != self.replaced);
         others.chain([(self.id, &self.member)])
     }
@@ -195,7 +195,7 @@ impl<'a> Turn<'a> {
         for (id, member) in self.members() {
             let before = match *id == *self.id {
                 true => Some(&self.target),
-                false => self.group.targets.get(id),
+                false => self.group.target(id),
             };
             gathering.add(id, member, &self.topics_of(member), before);
         }
@@ -209,8 +209,8 @@ impl<'a> Turn<'a> {
             }
             // The records of a member that takes another's place are not replayed yet.
             let known = match self.replaced {
-                Some(replaced) if id == *self.id => self.group.targets.get(replaced),
-                Some(_) | None => self.group.targets.get(&id),
+                Some(replaced) if id == *self.id => self.group.target(replaced),
+                Some(_) | None => self.group.target(&id),
             };
             if known != Some(&target) {
                 self.keep(What::Target(id, Some(target_to_value(&target))));
@@ -250,7 +250,7 @@ impl Group {
     #[must_use]
     pub fn fence(&self, ids: &[&Arc<str>], catalogue: &dyn Catalogue) -> Vec<ConsumerRecord> {
         let mut records: Vec<ConsumerRecord> = ids.iter().flat_map(|id| self.removal(id)).collect();
-        let gone: Vec<&Member> = ids.iter().filter_map(|id| self.members.get(*id)).collect();
+        let gone: Vec<&Member> = ids.iter().filter_map(|id| self.member(id)).collect();
         for regex in self.resolved.keys() {
             if !self.uses(regex, &gone) {
                 records.push(self.record(What::Regex(Arc::clone(regex), None)));
@@ -324,8 +324,7 @@ impl Group {
     pub fn adopt(&self, targets: impl IntoIterator<Item = (Arc<str>, Dealt)>) -> Vec<ConsumerRecord> {
         let targets = targets.into_iter();
         let targets = targets.map(|(id, dealt)| (id, dealt.into_iter().collect::<Assignment>()));
-        let others =
-            targets.filter(|(id, target)| self.members.contains_key(id) && self.targets.get(id) != Some(target));
+        let others = targets.filter(|(id, target)| self.members.contains_key(id) && self.target(id) != Some(target));
         let records = others.map(|(id, target)| self.record(What::Target(id, Some(target_to_value(&target)))));
         records.collect()
     }
