@@ -218,20 +218,17 @@ impl Coordinator {
     }
 
     /// Members of a group that was loaded have their full time to be heard of.
-    pub(super) fn watch_over_loaded(&mut self, now: Now) {
-        for (id, group) in &self.groups {
-            let members = group.as_consumer().into_iter().flat_map(consumer::Group::members);
-            for (member_id, member) in members {
-                let due = now.monotonic.plus(self.session_timeout(id, member));
-                self.timers.schedule(session(id, member_id), due);
-                if member.current.state == MemberState::UnrevokedPartitions {
-                    let timeout = u64::try_from(member.rebalance_timeout_ms).unwrap_or(0);
-                    let due = now.monotonic.plus(Duration::from_millis(timeout));
-                    self.timers.schedule(rebalance(id, member_id), due);
-                }
+    pub(super) fn watch_over_loaded(&mut self, id: &Arc<str>, now: Now) {
+        let group = self.groups.get(id).and_then(Group::as_consumer);
+        for (member_id, member) in group.into_iter().flat_map(consumer::Group::members) {
+            let due = now.monotonic.plus(self.session_timeout(id, member));
+            self.timers.schedule(session(id, member_id), due);
+            if member.current.state == MemberState::UnrevokedPartitions {
+                let timeout = u64::try_from(member.rebalance_timeout_ms).unwrap_or(0);
+                let due = now.monotonic.plus(Duration::from_millis(timeout));
+                self.timers.schedule(rebalance(id, member_id), due);
             }
         }
-        self.chores.look_at_regexes();
     }
 
     /// A member has not been heard of, or has not given up what it had to: it loses its place.

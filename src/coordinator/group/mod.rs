@@ -15,6 +15,7 @@
 //! much for one step is done in slices ([`Coordinator::work`]).
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::base::time::{Monotonic, TimestampMs};
@@ -56,6 +57,9 @@ pub use types::{
 
 /// The topic that keeps groups and offsets (Kafka: `Topic.GROUP_METADATA_TOPIC_NAME`).
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// Members, and groups, that begin to be waited for in one step, about, each taking a microsecond.
+const LOADED_MEMBERS_AT_ONCE_MAX: usize = 100;
 
 /// One moment, by both clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,22 +177,31 @@ impl Coordinator {
         }
     }
 
-    /// Begins to serve after the last record of the log was replayed: members that are not heard of again lose their place.
-    pub fn on_loaded(&mut self, now: Now) -> Effects {
-        let mut effects = Effects::default();
-        for group in self.groups.values_mut() {
-            let Group::Classic(group) = group else { continue };
-            let mut turn = classic::Turn {
-                config: &self.config,
-                now,
-                timers: &mut self.timers,
-                chores: &mut self.chores,
-                effects: &mut effects,
-            };
-            group.on_loaded(&mut turn);
+    /// Begins to serve after the last record of the log was replayed, some groups at a time, from the one after `after` on: members that are
+    /// not heard of again lose their place. The group to go on after, if there are more.
+    pub fn on_loaded(&mut self, after: Option<&Arc<str>>, now: Now, effects: &mut Effects) -> Option<Arc<str>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut members = 0;
+        let mut ids = Vec::new();
+        for (id, group) in self.groups.range::<Arc<str>, _>((from, Bound::Unbounded)) {
+            if members >= LOADED_MEMBERS_AT_ONCE_MAX {
+                break;
+            }
+            members += 1 + group.member_count();
+            ids.push(Arc::clone(id));
         }
-        self.watch_over_loaded(now);
-        effects
+        for id in &ids {
+            if let Some((group, mut turn)) = self.classic_mut(id, now, effects) {
+                group.on_loaded(&mut turn);
+            } else {
+                self.watch_over_loaded(id, now);
+            }
+        }
+        if members >= LOADED_MEMBERS_AT_ONCE_MAX {
+            return ids.pop();
+        }
+        self.chores.look_at_regexes();
+        None
     }
 
     /// Does what time has brought, of at most `steps_max` timers; call again while [`next_deadline`](Self::next_deadline) is due.

@@ -34,6 +34,13 @@ impl Group {
         }
     }
 
+    pub(super) fn member_count(&self) -> usize {
+        match self {
+            Self::Classic(group) => group.members().len(),
+            Self::Consumer { group, .. } => group.members().count(),
+        }
+    }
+
     pub(super) fn list(&self) -> Listed {
         match self {
             Self::Classic(group) => group.list(),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::base::ids::LeaderEpoch;
 use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
 use crate::base::offset::Offset;
-use crate::coordinator::group::{Coordinator, Loader};
+use crate::coordinator::group::{Coordinator, Effects, Loader};
 use crate::partition::types::{Read, ReadRange};
 use crate::record::{BatchError, BatchView, Batches, Decompressor};
 use crate::rt;
@@ -40,8 +40,11 @@ impl Shard {
             Ok(mut coordinator) => {
                 let image = self.image();
                 self.tune_all(&mut coordinator, &image, row.partition);
-                coordinator.on_topics(Box::new(Topics(image)));
-                let effects = coordinator.on_loaded(now());
+                let effects = begin_to_serve(&mut coordinator).await;
+                // Nobody tells a coordinator of changes while it is loaded.
+                let newest = self.image();
+                self.tune_changed(&mut coordinator, &image, &newest, row.partition);
+                coordinator.on_topics(Box::new(Topics(newest)));
                 let (groups, offsets) = (coordinator.group_count(), coordinator.offsets().count());
                 if matches!(*row.phase.borrow(), Phase::Over) {
                     return;
@@ -123,6 +126,20 @@ impl Shard {
                 self.give(row, ticket, answer);
             }
         }
+    }
+}
+
+/// Gives the members of all groups their time to be heard of, in steps.
+async fn begin_to_serve(coordinator: &mut Coordinator) -> Effects {
+    let mut effects = Effects::default();
+    let mut after = None;
+    loop {
+        rt::task::begin_part("begin to serve groups");
+        after = coordinator.on_loaded(after.as_ref(), now(), &mut effects);
+        if after.is_none() {
+            return effects;
+        }
+        rt::task::yield_if_needed().await;
     }
 }
 

@@ -43,6 +43,21 @@ impl Shard {
         }
     }
 
+    /// Tells a coordinator that knows the settings of `old` what has changed since.
+    pub(super) fn tune_changed(
+        &self,
+        coordinator: &mut Coordinator,
+        old: &MetadataImage,
+        image: &MetadataImage,
+        partition: TopicIdPartition,
+    ) {
+        for group in image.configs_changed_since(old, ConfigResource::GROUP) {
+            if keeps(image, partition, group) {
+                self.tune(coordinator, image, group);
+            }
+        }
+    }
+
     fn tune(&self, coordinator: &mut Coordinator, image: &MetadataImage, group: &str) {
         let overrides = image.config(&ConfigResource::group(group));
         let own = OneGroupConfig::effective(&self.config.settings, overrides);

@@ -366,7 +366,7 @@ fn members_of_a_group_that_was_loaded_have_their_time() {
         loaded.replay(record);
     }
     loaded.on_topics(Topics::of(1, 4));
-    let effects = loaded.on_loaded(world.now());
+    let effects = super::restart::serve(&mut loaded, world.now());
     assert!(effects.is_empty());
     world.coordinator = loaded;
     world.check_log();

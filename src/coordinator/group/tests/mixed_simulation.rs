@@ -245,7 +245,7 @@ impl Simulation {
         }
         loaded.on_topics(Topics::of(1, self.partitions));
         let now = self.world.now();
-        let effects = loaded.on_loaded(now);
+        let effects = super::restart::serve(&mut loaded, now);
         self.world.coordinator = loaded;
         self.world.take(effects);
     }

@@ -1,5 +1,7 @@
 //! A coordinator that reads its log again.
 
+use duramen_wire::messages::group_metadata_value::{GroupMetadataValue, MemberMetadata};
+
 use super::*;
 
 impl World {
@@ -12,10 +14,62 @@ impl World {
             world.coordinator.replay(record);
             world.log.push(record.clone());
         }
-        let effects = world.coordinator.on_loaded(world.now());
+        let now = world.now();
+        let effects = serve(&mut world.coordinator, now);
         world.take(effects);
         world
     }
+}
+
+/// All steps with which a coordinator that was loaded begins to serve.
+pub(super) fn serve(coordinator: &mut Coordinator, now: Now) -> Effects {
+    let mut effects = Effects::default();
+    let mut after = None;
+    loop {
+        after = coordinator.on_loaded(after.as_ref(), now, &mut effects);
+        if after.is_none() {
+            return effects;
+        }
+    }
+}
+
+#[test]
+fn many_groups_begin_to_serve_in_steps() {
+    let mut world = World::new();
+    let mut record = |id: &str, members: usize| {
+        let member = |index: usize| MemberMetadata {
+            member_id: format!("{id}-{index}"),
+            session_timeout: 10_000,
+            ..MemberMetadata::default()
+        };
+        let value = GroupMetadataValue {
+            protocol_type: "consumer".to_owned(),
+            generation: 1,
+            members: (0..members).map(member).collect(),
+            ..GroupMetadataValue::default()
+        };
+        world.coordinator.replay(&Record::ClassicGroup {
+            group: id.into(),
+            value: Some(value),
+        });
+    };
+    let sizes = [60, 60, 1, 300, 0, 2];
+    for (index, members) in sizes.into_iter().enumerate() {
+        record(&format!("group-{index}"), members);
+    }
+    let mut coordinator = world.coordinator;
+    let (now, mut effects) = (World::new().now(), Effects::default());
+    let mut after = None;
+    let mut waited_for = Vec::new();
+    loop {
+        after = coordinator.on_loaded(after.as_ref(), now, &mut effects);
+        waited_for.push(coordinator.timers.count());
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(waited_for, [120, 421, 423], "members after each step");
+    assert!(effects.is_empty());
 }
 
 #[test]
