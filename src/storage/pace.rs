@@ -4,8 +4,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// A write that took longer has waited.
-const BRIEF: Duration = Duration::from_micros(500);
+/// A write of the core itself that took longer has waited.
+const ON_THE_SPOT_MAX: Duration = Duration::from_micros(500);
+
+/// A write through the ring that took longer has waited: for the disk, and not just for the thread of the kernel that does it.
+const THROUGH_RING_MAX: Duration = Duration::from_millis(2);
 
 /// So many brief writes in a row through the ring tell that nobody has to wait any more.
 const BRIEF_WRITES_MIN: u32 = 32;
@@ -25,14 +28,14 @@ impl Pace {
 
     /// A write of the core itself took so long.
     pub(super) fn note_on_the_spot(&self, took: Duration) {
-        if took > BRIEF {
+        if took > ON_THE_SPOT_MAX {
             self.missing.store(BRIEF_WRITES_MIN, Ordering::Relaxed);
         }
     }
 
     /// A write through the ring took so long.
     pub(super) fn note_through_ring(&self, took: Duration) {
-        let missing = match took <= BRIEF {
+        let missing = match took <= THROUGH_RING_MAX {
             true => self.missing.load(Ordering::Relaxed).saturating_sub(1),
             false => BRIEF_WRITES_MIN,
         };
@@ -44,8 +47,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_millis(1);
-    const SHORT: Duration = Duration::from_micros(30);
+    const LONG: Duration = Duration::from_millis(3);
+    const SHORT: Duration = Duration::from_micros(400);
 
     #[test]
     fn one_wait_is_enough_to_go_through_the_ring_and_some_without_one_to_come_back() {
