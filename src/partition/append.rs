@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::base::limits::{
     APPEND_STEP_BYTES, BATCH_EXPANDED_BYTES_MAX, RECOMPRESSION_STEP_BYTES, VALIDATION_STEP_BYTES,
 };
+use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;
 use crate::config::Compression as Configured;
 use crate::log::Origin;
@@ -283,10 +284,14 @@ impl Preparation {
         let view = BatchView::parse_only(&self.batch)?;
         let mut decompressor = Decompressor::new(BATCH_EXPANDED_BYTES_MAX);
         let mut validation = Validation::begin(&view, &self.rules, &mut decompressor)?;
-        let validated = self
-            .workspace
-            .in_steps("check a batch", || validation.advance(VALIDATION_STEP_BYTES))
-            .await?;
+        let step_bytes = &self.workspace.check_bytes;
+        let step = || {
+            let began = rt::time::now();
+            let checked = validation.advance(step_bytes.at(FilePosition::ZERO) as u64);
+            step_bytes.note(rt::time::now().since(began));
+            checked
+        };
+        let validated = self.workspace.in_steps("check a batch", step).await?;
         drop(validation);
         match self.target {
             Some(target) if is_other(view.header(), target) => {

@@ -3,14 +3,21 @@
 use std::cell::{Cell, RefCell};
 
 use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX};
+use crate::base::step_bytes::StepBytes;
 use crate::record::{BatchError, Decompressor};
 use crate::rt;
 use crate::rt::local::Event;
+
+/// Fewest and most bytes of records of a long batch that are checked in one step.
+const CHECK_BYTES_MIN: usize = CHECK_BYTES_MAX / 8;
+const CHECK_BYTES_MAX: usize = 64 * 1024;
 
 /// See the module. One a core, shared by `Rc`.
 pub struct Workspace {
     /// For batches that are looked at in one step.
     pub(super) decompressor: RefCell<Decompressor>,
+    /// Bytes of records of a long batch that are checked in one step.
+    pub(super) check_bytes: StepBytes,
     /// Batches that may be looked at in steps at one time; each has a decompressor of its own.
     in_steps: Places,
     /// A turn of the core has one step for them all, so that others do not wait for more than one.
@@ -21,6 +28,7 @@ impl Default for Workspace {
     fn default() -> Self {
         Self {
             decompressor: RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX)),
+            check_bytes: StepBytes::new(CHECK_BYTES_MIN, CHECK_BYTES_MAX),
             in_steps: Places::new(BATCHES_IN_STEPS_MAX),
             stepping: Places::new(1),
         }
