@@ -270,8 +270,8 @@ impl MetadataLog {
             let view = BatchView::parse_only(&bytes).map_err(|error| too_large(&error))?;
             let batch = NewBatch::as_it_is(&view);
             let (origin, leader_epoch) = (Origin::Coordinator, self.leader_epoch.get());
-            let _ahead = self.log.write_ahead(&batch, &bytes, origin, leader_epoch, now).await?;
-            let outcomes = self.log.append(&[batch], origin, leader_epoch, now)?;
+            let ahead = self.log.write_ahead(&batch, &bytes, origin, leader_epoch, now).await?;
+            let outcomes = self.log.append(&[batch.behind(&ahead)], origin, leader_epoch, now)?;
             for outcome in outcomes {
                 outcome.map_err(|error| too_large(&error))?;
             }
