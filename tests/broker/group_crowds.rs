@@ -1,25 +1,28 @@
 //! Many groups in one request, and groups of many members.
 
-use duramen_wire::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest};
+use std::collections::BTreeMap;
 
-use crate::codes::{GROUP_ID_NOT_FOUND, NONE};
+use duramen_wire::messages::{ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest};
+
+use crate::codes::{GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, NONE};
 use crate::consumer_group_fixture::{DESCRIBE, HEARTBEAT, joining};
 use crate::fixture::{create_topic, unique};
-use crate::group_fixture::{new_group, stable_alone, start};
+use crate::group_fixture::{commit, fetch, new_group, stable_alone, start, wait_for_coordinator};
 
 const MEMBERS: usize = 300;
 
-/// More groups than any core is asked for at once, that do not exist but for the first, the last and one in the middle.
+/// More groups than any core is asked for at once, sorted: they do not exist but for one, which is asked for three times.
 fn names(group: &str) -> Vec<String> {
     let mut names: Vec<String> = (0..1000).map(|number| format!("{group}-{number}")).collect();
     for place in [0, 500, 999] {
         group.clone_into(&mut names[place]);
     }
+    names.sort_unstable();
     names
 }
 
 #[test]
-fn a_crowd_is_described_in_the_order_of_the_request() {
+fn a_crowd_is_described() {
     let (_broker, mut client) = start(2);
     let topic = create_topic(&mut client, "crowd", 16);
     let group = new_group(&mut client);
@@ -31,7 +34,8 @@ fn a_crowd_is_described_in_the_order_of_the_request() {
         group_ids: names(&group),
         include_authorized_operations: false,
     };
-    let described = client.call(DESCRIBE, &request).groups;
+    let mut described = client.call(DESCRIBE, &request).groups;
+    described.sort_by(|one, other| one.group_id.cmp(&other.group_id));
     assert_eq!(described.len(), request.group_ids.len());
     for (asked, described) in request.group_ids.iter().zip(&described) {
         assert_eq!(described.group_id, *asked);
@@ -56,7 +60,7 @@ fn a_crowd_is_described_in_the_order_of_the_request() {
 }
 
 #[test]
-fn classic_groups_are_described_in_the_order_of_the_request() {
+fn a_crowd_of_classic_groups_is_described() {
     let (_broker, mut client) = start(2);
     let group = new_group(&mut client);
     let member = stable_alone(&mut client, &group);
@@ -65,14 +69,15 @@ fn classic_groups_are_described_in_the_order_of_the_request() {
         include_authorized_operations: false,
     };
     for version in [5, 6] {
-        let described = client.call(version, &request).groups;
+        let mut described = client.call(version, &request).groups;
+        described.sort_by(|one, other| one.group_id.cmp(&other.group_id));
         assert_eq!(described.len(), request.groups.len());
         for (asked, described) in request.groups.iter().zip(&described) {
             assert_eq!(described.group_id, *asked);
             let state = if *asked == group { "Stable" } else { "Dead" };
             assert_eq!(described.group_state, state, "{asked}");
         }
-        assert_eq!(described[999].members[0].member_id, member);
+        assert_eq!(described[0].members[0].member_id, member);
     }
     // What did not exist does not since.
     let missing = unique("missing");
@@ -81,4 +86,26 @@ fn classic_groups_are_described_in_the_order_of_the_request() {
         include_authorized_operations: false,
     };
     assert_eq!(client.call(6, &request).groups[0].error_code, GROUP_ID_NOT_FOUND);
+}
+
+#[test]
+fn a_crowd_is_deleted_each_by_itself() {
+    let (_broker, mut client) = start(2);
+    let topic = create_topic(&mut client, "crowd", 1);
+    let (empty, full) = (new_group(&mut client), unique("full"));
+    wait_for_coordinator(&mut client, &full);
+    assert_eq!(commit(&mut client, &empty, &topic, 0, 5), NONE);
+    stable_alone(&mut client, &full);
+    let mut groups_names: Vec<String> = (0..500).map(|number| format!("{empty}-{number}")).collect();
+    groups_names.extend([empty.clone(), full.clone()]);
+    let results = client.call(2, &DeleteGroupsRequest { groups_names }).results;
+    let codes: BTreeMap<&str, i16> = results
+        .iter()
+        .map(|result| (result.group_id.as_str(), result.error_code))
+        .collect();
+    assert_eq!((results.len(), codes.len()), (502, 502));
+    assert_eq!((codes[empty.as_str()], codes[full.as_str()]), (NONE, NON_EMPTY_GROUP));
+    let missing = codes.values().filter(|code| **code == GROUP_ID_NOT_FOUND);
+    assert_eq!(missing.count(), 500);
+    assert_eq!(fetch(&mut client, &empty, &topic, 0), -1);
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::consumer::assign::{Assigning, Dealt};
 use super::consumer::{Gathering, Resolving};
+use super::deletion::Deletion;
 use super::{Coordinator, Effects, Now, Record};
 
 /// Partitions that an assignor looks at in one slice.
@@ -41,6 +42,8 @@ pub(super) struct Chores {
     sliced: BTreeSet<Arc<str>>,
     /// Topics have changed: groups with regular expressions are looked for, from the beginning.
     looks_at_regexes: bool,
+    /// Groups that are deleted, each with many offsets.
+    deletions: VecDeque<Deletion>,
     doing: Option<Doing>,
 }
 
@@ -87,6 +90,14 @@ impl Chores {
         self.sliced.insert(Arc::clone(group));
     }
 
+    pub(super) fn delete(&mut self, deletion: Deletion) {
+        self.deletions.push_back(deletion);
+    }
+
+    pub(super) fn take_deletions(&mut self) -> VecDeque<Deletion> {
+        std::mem::take(&mut self.deletions)
+    }
+
     pub(super) fn look_at_regexes(&mut self) {
         self.looks_at_regexes = true;
     }
@@ -94,7 +105,7 @@ impl Chores {
     fn is_empty(&self) -> bool {
         let has_groups =
             [&self.unassigned, &self.unresolved, &self.to_rebalance, &self.sliced].map(|groups| !groups.is_empty());
-        self.doing.is_none() && !has_groups.contains(&true) && !self.looks_at_regexes
+        self.doing.is_none() && self.deletions.is_empty() && !has_groups.contains(&true) && !self.looks_at_regexes
     }
 }
 
@@ -118,6 +129,11 @@ impl Coordinator {
             if let Some((group, mut turn)) = self.classic_mut(&id, now, &mut effects) {
                 group.do_slice(&mut turn);
             }
+            return effects;
+        }
+        if let Some(deletion) = self.chores.deletions.pop_front() {
+            let left = self.delete_slice(deletion, &mut effects);
+            self.chores.deletions.extend(left);
             return effects;
         }
         let doing = self.chores.doing.take().or_else(|| self.next_chore(now));

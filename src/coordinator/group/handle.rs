@@ -236,36 +236,4 @@ impl Coordinator {
             Some(Group::Consumer { .. }) => Err(DescribeRefused::OtherProtocol),
         }
     }
-
-    /// Kafka: `GroupCoordinatorShard.deleteGroups`.
-    fn delete(&self, ticket: Ticket, ids: &[Arc<str>]) -> Effects {
-        let mut effects = Effects::default();
-        let mut results = Vec::with_capacity(ids.len());
-        for (place, id) in ids.iter().enumerate() {
-            let result = match self.groups.get(id) {
-                None => Err(GroupError::GroupNotFound),
-                Some(group) => group.may_be_deleted(),
-            };
-            if result.is_ok() && !ids[..place].contains(id) {
-                self.entomb(id, &mut effects.records);
-            }
-            results.push(result);
-        }
-        effects.give(ticket, Answer::Delete(results));
-        effects
-    }
-
-    /// The records that end a group and its offsets.
-    pub(super) fn entomb(&self, id: &Arc<str>, records: &mut Vec<Record>) {
-        let offsets = self.offsets.of_group(id).map(|(topic, partition, _)| Record::Offset {
-            group: Arc::clone(id),
-            topic: Arc::clone(topic),
-            partition,
-            value: None,
-        });
-        records.extend(offsets);
-        if let Some(group) = self.groups.get(id) {
-            group.entomb(records);
-        }
-    }
 }

@@ -25,6 +25,7 @@ pub mod classic;
 mod config;
 pub mod consumer;
 mod consumers;
+mod deletion;
 mod effects;
 mod expiry;
 mod handle;
@@ -262,6 +263,9 @@ impl Coordinator {
     /// Takes all that wait, for a coordinator that ends.
     pub fn take_waiting(&mut self) -> Effects {
         let mut effects = Effects::default();
+        for deletion in self.chores.take_deletions() {
+            deletion.refuse(GroupError::NotCoordinator, &mut effects);
+        }
         for group in self.groups.values_mut() {
             if let Group::Classic(group) = group {
                 group.refuse_waiting(GroupError::NotCoordinator, &mut effects);

@@ -1,6 +1,7 @@
 //! Committed offsets, by group, topic and partition.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use duramen_wire::messages::offset_commit_value::OffsetCommitValue;
@@ -91,6 +92,32 @@ impl Offsets {
                 .iter()
                 .map(move |(partition, committed)| (topic, *partition, committed))
         })
+    }
+
+    /// The partitions of a group's offsets after one of them, or all.
+    pub fn of_group_after<'a>(
+        &'a self,
+        group: &str,
+        after: Option<&'a (Arc<str>, i32)>,
+    ) -> impl Iterator<Item = (&'a Arc<str>, i32)> {
+        let from = after.map_or(Bound::Unbounded, |(topic, _)| Bound::Included(topic));
+        let topics = self.groups.get(group).into_iter();
+        let topics = topics.flat_map(move |topics| topics.range::<Arc<str>, _>((from, Bound::Unbounded)));
+        topics.flat_map(move |(topic, partitions)| {
+            let from = match after {
+                Some((last, partition)) if last == topic => Bound::Excluded(*partition),
+                Some(_) | None => Bound::Unbounded,
+            };
+            let partitions = partitions.range((from, Bound::Unbounded));
+            partitions.map(move |(partition, _)| (topic, *partition))
+        })
+    }
+
+    /// How many offsets a group has.
+    #[must_use]
+    pub fn count_of(&self, group: &str) -> usize {
+        let topics = self.groups.get(group);
+        topics.map_or(0, |topics| topics.values().map(BTreeMap::len).sum())
     }
 
     /// Whether a group has any.

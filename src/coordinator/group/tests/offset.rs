@@ -186,3 +186,89 @@ fn groups_are_deleted_when_nobody_is_in_them() {
         &Answer::Describe(Ok(vec![Err(DescribeRefused::NotFound)]))
     );
 }
+
+/// A group without members, with 400 offsets of each of three topics.
+fn with_many_offsets() -> World {
+    let mut world = World::eager();
+    for topic in ["a", "b", "c"] {
+        let mut many = commit("", -1, 5);
+        let one = many.offsets.remove(0);
+        many.offsets = (0..400)
+            .map(|partition| OffsetToCommit {
+                topic: topic.into(),
+                partition,
+                ..one.clone()
+            })
+            .collect();
+        assert_eq!(world.commit(many), Ok(vec![]));
+    }
+    assert_eq!(world.coordinator.offsets().count(), 1200);
+    world
+}
+
+fn deleted(world: &mut World) -> Ticket {
+    let ticket = world.ask(Request::Delete(vec!["g".into(), "h".into(), "g".into()]));
+    assert!(world.is_waiting(ticket));
+    ticket
+}
+
+const MISSING: Result<(), GroupError> = Err(GroupError::GroupNotFound);
+
+#[test]
+fn a_group_of_many_offsets_is_deleted_in_slices() {
+    let mut world = with_many_offsets();
+    let ticket = deleted(&mut world);
+    let (slices, most) = world.work();
+    assert!(slices > 6 && most <= 200, "{slices} slices, {most} records");
+    assert_eq!(world.answer(ticket), &Answer::Delete(vec![Ok(()), MISSING, Ok(())]));
+    let left = (world.coordinator.group_count(), world.coordinator.offsets().count());
+    assert_eq!(left, (0, 0));
+    let mut loaded = Coordinator::new(Config::default());
+    for record in &world.log {
+        loaded.replay(record);
+    }
+    assert_eq!((loaded.group_count(), loaded.offsets().count()), (0, 0));
+}
+
+#[test]
+fn a_group_that_gets_members_while_it_is_deleted_stays() {
+    let mut world = with_many_offsets();
+    let ticket = deleted(&mut world);
+    for _ in 0..2 {
+        let effects = world.coordinator.work(world.now());
+        world.take(effects);
+    }
+    let mut request = join("");
+    request.takes_member_id = false;
+    world.ask(Request::Join(request));
+    world.work();
+    let full = Err(GroupError::NonEmptyGroup);
+    assert_eq!(world.answer(ticket), &Answer::Delete(vec![full, MISSING, full]));
+    assert_eq!(world.coordinator.offsets().count(), 800);
+}
+
+#[test]
+fn a_group_that_cannot_be_deleted_is_there_and_so_told() {
+    let refused = Err(GroupError::NotAvailable);
+    // The disk is full from the beginning, or for the end of the group alone.
+    for slices_before in [0, 6] {
+        let mut world = with_many_offsets();
+        let ticket = deleted(&mut world);
+        for _ in 0..slices_before {
+            let effects = world.coordinator.work(world.now());
+            world.take(effects);
+        }
+        world.is_full = true;
+        world.work();
+        assert_eq!(world.answer(ticket), &Answer::Delete(vec![refused, MISSING, refused]));
+        assert_eq!(world.coordinator.group_count(), 1);
+    }
+    // The coordinator ends.
+    let mut world = with_many_offsets();
+    let ticket = deleted(&mut world);
+    let effects = world.coordinator.take_waiting();
+    world.take(effects);
+    let over = Err(GroupError::NotCoordinator);
+    assert_eq!(world.answer(ticket), &Answer::Delete(vec![over, over, over]));
+    assert!(!world.coordinator.has_work());
+}
