@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Ended, breathe_deeply};
 use crate::base::offset::{FilePosition, Offset};
+use crate::base::step_bytes::StepBytes;
 use crate::log::aborted::AbortedTransaction;
 use crate::log::names::{FileKind, FileMark, marked_file_name};
 use crate::log::recovery::rebuild::Rebuild;
@@ -15,7 +16,6 @@ use crate::storage::Log;
 use crate::storage::error::{StorageError, is_full};
 use crate::storage::files::SwappingFiles;
 use crate::storage::index::IndexFile;
-use crate::storage::step_bytes::StepBytes;
 
 /// Fewest and most bytes gathered for one write: new pages of the page cache are slow to come by.
 const WRITE_BYTES_MIN: usize = 16 * 1024;
