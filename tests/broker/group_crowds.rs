@@ -1,13 +1,16 @@
 //! Many groups in one request, and groups of many members.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use duramen_wire::messages::{ConsumerGroupDescribeRequest, DeleteGroupsRequest, DescribeGroupsRequest};
 
-use crate::codes::{GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, NONE};
+use crate::client::Client;
+use crate::codes::{COORDINATOR_LOAD_IN_PROGRESS, GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, NONE, NOT_COORDINATOR};
 use crate::consumer_group_fixture::{DESCRIBE, HEARTBEAT, joining};
 use crate::fixture::{create_topic, unique};
 use crate::group_fixture::{commit, fetch, new_group, stable_alone, start, wait_for_coordinator};
+use crate::harness::poll;
 
 const MEMBERS: usize = 300;
 
@@ -19,6 +22,21 @@ fn names(group: &str) -> Vec<String> {
     }
     names.sort_unstable();
     names
+}
+
+/// Groups of so many names are on all partitions of their topic: each has its coordinator, which reads its log first.
+fn wait_for_coordinators(client: &mut Client, groups: &[String]) {
+    let request = DescribeGroupsRequest {
+        groups: groups.to_vec(),
+        include_authorized_operations: false,
+    };
+    poll("the coordinators' logs", Duration::from_secs(20), || {
+        let described = client.call(6, &request).groups;
+        let mut codes = described.iter().map(|group| group.error_code);
+        codes
+            .all(|code| ![NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS].contains(&code))
+            .then_some(())
+    });
 }
 
 #[test]
@@ -34,6 +52,7 @@ fn a_crowd_is_described() {
         group_ids: names(&group),
         include_authorized_operations: false,
     };
+    wait_for_coordinators(&mut client, &request.group_ids);
     let mut described = client.call(DESCRIBE, &request).groups;
     described.sort_by(|one, other| one.group_id.cmp(&other.group_id));
     assert_eq!(described.len(), request.group_ids.len());
@@ -68,6 +87,7 @@ fn a_crowd_of_classic_groups_is_described() {
         groups: names(&group),
         include_authorized_operations: false,
     };
+    wait_for_coordinators(&mut client, &request.groups);
     for version in [5, 6] {
         let mut described = client.call(version, &request).groups;
         described.sort_by(|one, other| one.group_id.cmp(&other.group_id));
@@ -98,6 +118,7 @@ fn a_crowd_is_deleted_each_by_itself() {
     stable_alone(&mut client, &full);
     let mut groups_names: Vec<String> = (0..500).map(|number| format!("{empty}-{number}")).collect();
     groups_names.extend([empty.clone(), full.clone()]);
+    wait_for_coordinators(&mut client, &groups_names);
     let results = client.call(2, &DeleteGroupsRequest { groups_names }).results;
     let codes: BTreeMap<&str, i16> = results
         .iter()
