@@ -62,6 +62,9 @@ impl Log {
     ) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
         self.sync_through(recovery_point).await?;
+        for (base_offset, file) in durability.cuts.take() {
+            self.sync(&file, base_offset).await?;
+        }
         for segment in &closing {
             for file in &segment.derived {
                 self.sync(file, segment.base_offset).await?;

@@ -10,7 +10,7 @@
 //!
 //! A failed write or sync takes the log directory offline for good: after it, nobody knows what is on the disk.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 
 use super::error::StorageError;
@@ -93,6 +93,9 @@ pub(super) struct Durability {
     pub(super) epoch_changes_written: Cell<u64>,
     /// Nothing changed since a clean stop: the files are as another would leave them.
     settled: Cell<bool>,
+    /// Segments whose ends were cut off since the last checkpoint, which a power cut may undo: those who believe a recovery point look
+    /// at nothing below it.
+    pub(super) cuts: RefCell<Vec<(Offset, File)>>,
     /// The partition is deleted: its directory has another name, or none.
     retired: Cell<bool>,
 }
@@ -120,6 +123,7 @@ impl Durability {
             epoch_changes: Cell::new(0),
             epoch_changes_written: Cell::new(0),
             settled: Cell::new(false),
+            cuts: RefCell::default(),
             retired: Cell::new(false),
         }
     }
@@ -148,6 +152,14 @@ impl Durability {
     /// A batch was appended, or something else that a clean stop must write down.
     pub(super) fn note_change(&self) {
         self.settled.set(false);
+    }
+
+    /// The end of a segment was cut off.
+    pub(super) fn note_cut(&self, base_offset: Offset, file: &File) {
+        let mut cuts = self.cuts.borrow_mut();
+        if cuts.iter().all(|(known, _)| *known != base_offset) {
+            cuts.push((base_offset, file.clone()));
+        }
     }
 
     pub(super) fn note_settled(&self) {

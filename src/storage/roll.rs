@@ -81,6 +81,7 @@ impl Log {
     /// Begins a segment at `base_offset`, where the log ends or will go on.
     pub(super) async fn roll_at(&self, base_offset: Offset, now: TimestampMs) -> Result<(), StorageError> {
         self.inner.place.rolling.set(Some(Rolling { base_offset, now }));
+        self.inner.durability.note_change();
         let path = self.path();
         let make = async {
             let directory = Directory::open(&path)?;
@@ -118,6 +119,8 @@ impl Log {
     /// [`StorageError::Offline`], [`StorageError::Full`]: then the log is as before.
     pub(super) fn roll(&self, files: &mut Files, state: &LogState, base_offset: Offset) -> Result<(), StorageError> {
         self.cut_off_ahead(state)?;
+        // Also by one that fails: the snapshot of producers that it would have written may be there, of a clean stop, and goes then.
+        self.inner.durability.note_change();
         let log = files.active_log()?;
         let made = self.make_segment(files, state, base_offset);
         let (new, derived) = made.inspect_err(|_| remove_segment(&files.directory, base_offset))?;
