@@ -153,6 +153,26 @@ pub fn ask_in_parts(
     (asked, places)
 }
 
+/// Gives each group what the coordinator said of those that were asked for together with this tag; `places` are those of [`ask_in_parts`].
+pub fn hand_out<T>(
+    groups: &mut [(String, Option<Result<T, GroupError>>)],
+    places: &[Vec<usize>],
+    tag: u32,
+    result: Result<Vec<T>, GroupError>,
+) {
+    let indexes = usize::try_from(tag).ok().and_then(|tag| places.get(tag));
+    let mut said = result.map(Vec::into_iter);
+    for index in indexes.into_iter().flatten() {
+        let found = match &mut said {
+            Err(error) => Some(Err(*error)),
+            Ok(said) => said.next().map(Ok),
+        };
+        if let Some((_, place)) = groups.get_mut(*index) {
+            *place = found;
+        }
+    }
+}
+
 /// A name as the coordinator holds it.
 #[must_use]
 pub fn shared(name: &str) -> Arc<str> {

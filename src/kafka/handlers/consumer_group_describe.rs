@@ -11,7 +11,7 @@ use crate::coordinator::group::consumer::{Described, DescribedMember, Partitions
 use crate::coordinator::group::{Answer, DescribeRefused, GroupError, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, group_error};
-use crate::kafka::groups::{ask_all, ask_in_parts};
+use crate::kafka::groups::{ask_all, ask_in_parts, hand_out};
 use crate::kafka::handlers::consumer_group_heartbeat::is_served;
 use crate::kafka::handlers::metadata::AuthorizedOperations;
 use crate::metadata::MetadataImage;
@@ -69,17 +69,7 @@ fn absorb(answering: &mut Answering, tag: u32, answer: Answer) {
     let Answer::DescribeConsumers(result) = answer else {
         return;
     };
-    let indexes = usize::try_from(tag).ok().and_then(|tag| answering.places.get(tag));
-    let mut described = result.map(Vec::into_iter);
-    for index in indexes.into_iter().flatten() {
-        let found = match &mut described {
-            Err(error) => Some(Err(*error)),
-            Ok(described) => described.next().map(Ok),
-        };
-        if let Some((_, place)) = answering.groups.get_mut(*index) {
-            *place = found;
-        }
-    }
+    hand_out(&mut answering.groups, &answering.places, tag, result);
 }
 
 /// About how much a group makes to tell: its members, and the partitions that they have and are to have.

@@ -6,7 +6,7 @@ use duramen_wire::messages::describe_groups_response::{DescribeGroupsResponse, D
 use crate::coordinator::group::{Answer, DescribeRefused, Described, DescribedMember, GroupError, Request};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, group_error};
-use crate::kafka::groups::{ask_all, ask_in_parts};
+use crate::kafka::groups::{ask_all, ask_in_parts, hand_out};
 use crate::kafka::handlers::metadata::AuthorizedOperations;
 
 /// The first version that says so when a group does not exist (KIP-1043); older ones are told of a dead group.
@@ -47,17 +47,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 
 fn absorb(answering: &mut Answering, tag: u32, answer: Answer) {
     let Answer::Describe(result) = answer else { return };
-    let indexes = usize::try_from(tag).ok().and_then(|tag| answering.places.get(tag));
-    let mut described = result.map(Vec::into_iter);
-    for index in indexes.into_iter().flatten() {
-        let found = match &mut described {
-            Err(error) => Some(Err(*error)),
-            Ok(described) => described.next().map(Ok),
-        };
-        if let Some((_, place)) = answering.groups.get_mut(*index) {
-            *place = found;
-        }
-    }
+    hand_out(&mut answering.groups, &answering.places, tag, result);
 }
 
 /// About how much a group makes to tell.
