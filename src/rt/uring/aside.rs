@@ -1,10 +1,11 @@
 //! Work beside the cores: what takes long and cannot be divided runs on a thread that may use every CPU and gives way to all cores.
 //!
-//! A core starts its thread when it first needs it; the thread ends with the core. Nothing is shared but the slot of each outcome.
+//! A core starts its thread when it first needs it; the thread ends with the core. Nothing is shared but the slot of each outcome, and no core
+//! waits for one: the thread has the weakest claim to a CPU, maybe to that of the core.
 
 use std::future::poll_fn;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::task::{Poll, Waker};
 
 use rustix::process::{Pid, setpriority_process};
@@ -76,7 +77,10 @@ struct Fill<T> {
 impl<T> Drop for Fill<T> {
     fn drop(&mut self) {
         let Ok(mut slot) = self.slot.lock() else { return };
-        if let Slot::Waiting(Some(waker)) = std::mem::replace(&mut *slot, Slot::Done(self.outcome.take())) {
+        let before = std::mem::replace(&mut *slot, Slot::Done(self.outcome.take()));
+        // The core that is woken may take this thread's CPU at once: it must find the slot free.
+        drop(slot);
+        if let Slot::Waiting(Some(waker)) = before {
             waker.wake();
         }
     }
@@ -97,8 +101,14 @@ pub(super) async fn run<T: Send + 'static>(reactor: &Reactor, work: impl FnOnce(
         return None;
     }
     poll_fn(|context| {
-        let Ok(mut slot) = slot.lock() else {
-            return Poll::Ready(None);
+        let mut slot = match slot.try_lock() {
+            Ok(slot) => slot,
+            Err(TryLockError::Poisoned(_)) => return Poll::Ready(None),
+            Err(TryLockError::WouldBlock) => {
+                // The thread is filling it, and may have lost its CPU meanwhile.
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         };
         match &mut *slot {
             Slot::Done(outcome) => Poll::Ready(outcome.take()),
@@ -109,4 +119,39 @@ pub(super) async fn run<T: Send + 'static>(reactor: &Reactor, work: impl FnOnce(
         }
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Looks {
+        slot: Arc<Mutex<Slot<i32>>>,
+        is_free: AtomicBool,
+    }
+
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            self.is_free.store(self.slot.try_lock().is_ok(), Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_is_woken_finds_the_slot_free() {
+        let slot = Arc::new(Mutex::new(Slot::Waiting(None)));
+        let looks = Arc::new(Looks {
+            slot: Arc::clone(&slot),
+            is_free: AtomicBool::new(false),
+        });
+        *slot.lock().unwrap() = Slot::Waiting(Some(Waker::from(Arc::clone(&looks))));
+        drop(Fill {
+            slot: Arc::clone(&slot),
+            outcome: Some(7),
+        });
+        assert!(looks.is_free.load(Ordering::Relaxed));
+        assert!(matches!(*slot.lock().unwrap(), Slot::Done(Some(7))));
+    }
 }
