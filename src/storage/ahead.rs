@@ -272,7 +272,7 @@ impl Log {
         crate::check!(!self.inner.place.is_in_flight.get());
         self.inner.health.check()?;
         let segment = state.active_segment();
-        self.inner.durability.note_cut(segment.base_offset, &file);
+        self.inner.durability.note_cut(segment.base_offset);
         file.truncate(u64::from(segment.bytes)).map_err(|error| {
             let path = directory.join(file_name(segment.base_offset, FileKind::Log));
             self.inner.health.fail("truncate", &path, &error)

@@ -226,7 +226,7 @@ impl Log {
         let length = u64::from(state.active_segment().bytes);
         let truncated = files.active_log().and_then(|log| {
             let truncated = log.truncate(length);
-            self.inner.durability.note_cut(files.active.base_offset, &log);
+            self.inner.durability.note_cut(files.active.base_offset);
             truncated.map_err(|error| health.fail("truncate", &files.directory, &error))?;
             files.active.offset_index.truncate_to(before.offset_entries, health)?;
             files.active.time_index.truncate_to(before.time_entries, health)

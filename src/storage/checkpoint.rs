@@ -11,7 +11,7 @@ use super::log::Log;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::checkpoint::{decode_offsets, encode_epochs, encode_offsets};
-use crate::log::names::{COMPACTED_OFFSETS, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS};
+use crate::log::names::{COMPACTED_OFFSETS, FileKind, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS, file_name};
 use crate::rt::fs::{self, Directory, File, Open};
 use crate::rt::task;
 
@@ -62,8 +62,8 @@ impl Log {
     ) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
         self.sync_through(recovery_point).await?;
-        for (base_offset, file) in durability.cuts.take() {
-            self.sync(&file, base_offset).await?;
+        for base_offset in durability.cuts.take() {
+            self.sync_cut(base_offset).await?;
         }
         for segment in &closing {
             for file in &segment.derived {
@@ -86,6 +86,17 @@ impl Log {
         let mut files = self.inner.files.borrow_mut();
         files.closing.retain(|segment| !is_done(segment.base_offset));
         Ok(())
+    }
+
+    /// Puts the end of a segment that was cut off on the disk.
+    async fn sync_cut(&self, base_offset: Offset) -> Result<(), StorageError> {
+        let path = self.path().join(file_name(base_offset, FileKind::Log));
+        match File::open(&path, Open::ReadWrite) {
+            Ok(file) => self.sync(&file, base_offset).await,
+            // It is not of this log any more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.inner.health.fail("open", &path, &error)),
+        }
     }
 
     /// Bytes that a recovery would have to look at: those appended since the recovery point.

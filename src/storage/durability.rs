@@ -11,6 +11,7 @@
 //! A failed write or sync takes the log directory offline for good: after it, nobody knows what is on the disk.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeSet;
 use std::rc::{Rc, Weak};
 
 use super::error::StorageError;
@@ -95,7 +96,7 @@ pub(super) struct Durability {
     settled: Cell<bool>,
     /// Segments whose ends were cut off since the last checkpoint, which a power cut may undo: those who believe a recovery point look
     /// at nothing below it.
-    pub(super) cuts: RefCell<Vec<(Offset, File)>>,
+    pub(super) cuts: RefCell<BTreeSet<Offset>>,
     /// The partition is deleted: its directory has another name, or none.
     retired: Cell<bool>,
 }
@@ -155,11 +156,8 @@ impl Durability {
     }
 
     /// The end of a segment was cut off.
-    pub(super) fn note_cut(&self, base_offset: Offset, file: &File) {
-        let mut cuts = self.cuts.borrow_mut();
-        if cuts.iter().all(|(known, _)| *known != base_offset) {
-            cuts.push((base_offset, file.clone()));
-        }
+    pub(super) fn note_cut(&self, base_offset: Offset) {
+        self.cuts.borrow_mut().insert(base_offset);
     }
 
     pub(super) fn note_settled(&self) {
