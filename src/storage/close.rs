@@ -1,5 +1,6 @@
 //! What is derived of a log, and its end: a clean stop.
 
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -34,31 +35,33 @@ impl Log {
 
     /// As [`Log::write_derived`], without a wait on the core; also says where the log ended.
     pub(super) async fn put_derived(&self) -> Result<(Vec<File>, Offset), StorageError> {
-        let durability = &self.inner.durability;
-        let (end, path, mut derived, snapshot) = {
-            let (state, mut files) = (self.inner.state.borrow(), self.inner.files.borrow_mut());
-            let end = state.log_end_offset();
-            if durability.is_retired() {
-                return Ok((Vec::new(), end));
-            }
+        let (durability, health) = (&self.inner.durability, &self.inner.health);
+        let end = self.log_end_offset();
+        if durability.is_retired() {
+            return Ok((Vec::new(), end));
+        }
+        let (path, indexes, snapshot) = {
+            let (state, files) = (self.inner.state.borrow(), self.inner.files.borrow());
             let path = Rc::clone(&files.directory);
-            (
-                end,
-                path,
-                self.write_indexes(&mut files)?,
-                snapshot::encode(state.producers()),
-            )
+            let indexes = files.active.gathered();
+            let indexes = indexes.map_err(|error| health.fail("open", &path, &error))?;
+            (path, indexes, snapshot::encode(state.producers()))
         };
         let name = file_name(end, FileKind::ProducerSnapshot);
-        let written = match Directory::open(&path) {
-            Ok(directory) => directory.write_file(&name, snapshot).await,
-            Err(error) => Err(error),
+        let write = async {
+            let directory = Directory::open(&path)?;
+            indexes.write().await?;
+            directory.write_file(&name, snapshot).await
         };
+        let written: io::Result<File> = write.await;
+        let mut derived = Vec::new();
         match written {
-            Ok(file) => derived.push(file),
+            Ok(snapshot) => derived.push(snapshot),
             Err(_) if durability.is_retired() => {}
-            Err(error) => return Err(self.inner.health.fail_write("write", &path.join(name), &error)),
+            Err(error) => return Err(health.fail_write("write", &path, &error)),
         }
+        self.inner.files.borrow_mut().active.note_written(&indexes);
+        derived.extend(indexes.into_files());
         durability.note_new_names();
         Ok((derived, end))
     }

@@ -1,12 +1,13 @@
 //! The files of one log that are open, and what of them is not on the disk yet.
 
 use std::cell::Cell;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::cold::WhenCold;
 use super::error::{Health, StorageError};
-use super::index::IndexFile;
+use super::index::{Gathered, IndexFile};
 use super::open_files::{OpenFiles, Share};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::index::{OffsetEntry, TimeEntry};
@@ -115,6 +116,23 @@ impl SegmentFiles {
         Ok(())
     }
 
+    /// What both indexes have gathered in memory.
+    pub(super) fn gathered(&self) -> io::Result<GatheredIndexes> {
+        Ok(GatheredIndexes {
+            base_offset: self.base_offset,
+            offset: self.offset_index.gathered()?,
+            time: self.time_index.gathered()?,
+        })
+    }
+
+    /// That is in the files, of this segment or of one before it.
+    pub(super) fn note_written(&mut self, indexes: &GatheredIndexes) {
+        if self.base_offset == indexes.base_offset {
+            self.offset_index.note_written(&indexes.offset);
+            self.time_index.note_written(&indexes.time);
+        }
+    }
+
     /// Where a search for `offset` begins: the last batch in the index that ends at or before it, else the front.
     pub(super) fn floor_of_offset(
         &mut self,
@@ -155,6 +173,25 @@ impl SegmentFiles {
     }
 }
 
+/// What the indexes of a segment had gathered in memory at some moment.
+pub(super) struct GatheredIndexes {
+    base_offset: Offset,
+    offset: Gathered,
+    time: Gathered,
+}
+
+impl GatheredIndexes {
+    /// Writes it to the files, through the ring.
+    pub(super) async fn write(&self) -> io::Result<()> {
+        self.offset.write().await?;
+        self.time.write().await
+    }
+
+    pub(super) fn into_files(self) -> [File; 2] {
+        [self.offset.into_file(), self.time.into_file()]
+    }
+}
+
 /// The open files of a segment that compaction has written.
 #[derive(Debug)]
 pub(super) struct SwappingFiles {
@@ -164,7 +201,7 @@ pub(super) struct SwappingFiles {
 }
 
 /// Makes a file, or empties the one that is there.
-pub(super) fn create_empty(path: &Path) -> std::io::Result<File> {
+pub(super) fn create_empty(path: &Path) -> io::Result<File> {
     let file = File::open(path, Open::Create)?;
     if !file.is_empty()? {
         file.truncate(0)?;
@@ -173,9 +210,9 @@ pub(super) fn create_empty(path: &Path) -> std::io::Result<File> {
 }
 
 /// Whether a partition's directory exists and has files of batches.
-pub(super) fn has_segments(path: &Path) -> std::io::Result<bool> {
+pub(super) fn has_segments(path: &Path) -> io::Result<bool> {
     let entries = match fs::list(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         entries => entries?,
     };
     let mut names = entries.iter().filter_map(|entry| entry.name.to_str());

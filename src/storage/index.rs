@@ -1,6 +1,9 @@
 //! One index file: entries gathered in memory and appended in groups, and the search over both.
 
+use std::io;
 use std::path::PathBuf;
+
+use bytes::Bytes;
 
 use super::cold::{WhenCold, read_at};
 use super::error::{Health, StorageError};
@@ -23,6 +26,27 @@ pub(super) struct IndexFile<const N: usize> {
     /// Entries in the file, from its front.
     written: u32,
     pending: Vec<u8>,
+}
+
+/// Entries that were gathered in memory, and where they belong.
+pub(super) struct Gathered {
+    file: File,
+    position: FilePosition,
+    bytes: Bytes,
+}
+
+impl Gathered {
+    /// Writes them through the ring.
+    pub(super) async fn write(&self) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        self.file.write_through_ring(self.position, self.bytes.clone()).await
+    }
+
+    pub(super) fn into_file(self) -> File {
+        self.file
+    }
 }
 
 impl<const N: usize> IndexFile<N> {
@@ -93,6 +117,26 @@ impl<const N: usize> IndexFile<N> {
         self.written += u32::try_from(self.pending.len() / N).unwrap_or(0);
         self.pending.clear();
         Ok(())
+    }
+
+    /// What is gathered in memory, to be written while others are added.
+    pub(super) fn gathered(&self) -> io::Result<Gathered> {
+        Ok(Gathered {
+            file: self.opened()?,
+            position: FilePosition(u64::from(self.written) * N as u64),
+            bytes: Bytes::copy_from_slice(&self.pending),
+        })
+    }
+
+    /// Those entries are in the file. They may have been written a second time meanwhile, by [`IndexFile::flush`] and to the same place; none
+    /// of them was taken back.
+    pub(super) fn note_written(&mut self, gathered: &Gathered) {
+        let is_flushed = gathered.position.0 != u64::from(self.written) * N as u64;
+        if is_flushed || !self.pending.starts_with(&gathered.bytes) {
+            return;
+        }
+        self.written += u32::try_from(gathered.bytes.len() / N).unwrap_or(0);
+        self.pending.drain(..gathered.bytes.len());
     }
 
     /// Takes back the last entries, so that `entries` are left.
@@ -185,10 +229,14 @@ impl<const N: usize> IndexFile<N> {
     }
 
     /// The file, to be written or synced; it stays open only where it is read.
-    pub(super) fn opened(&self) -> std::io::Result<File> {
+    pub(super) fn opened(&self) -> io::Result<File> {
         match &self.file {
             Some(file) => Ok(file.clone()),
-            None => File::open(&self.path, Open::Create),
+            // Who may have to make a file waits for all who make others beside it.
+            None => match File::open(&self.path, Open::ReadWrite) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(&self.path, Open::Create),
+                opened => opened,
+            },
         }
     }
 
