@@ -20,7 +20,7 @@ use crate::cpus::{Cpus, Placement};
 use crate::failure::{Context, Failure, Result};
 use crate::number::{MIB, count, float, index, nanos};
 use crate::report::result::{Latency, Raw};
-use crate::scenario::{Codec, Records};
+use crate::scenario::{Codec, Metric, Records};
 
 /// Bytes of the file that is written and read again and again.
 pub const FILE_BYTES: u64 = 256 << 20;
@@ -34,6 +34,26 @@ const SOCKET_BYTES: usize = 256 << 10;
 /// Latencies are told up to this.
 const LATENCY_NS_MAX: u64 = 60_000_000_000;
 
+/// What is measured, in its order.
+pub const NAMES: &[&str] = &[
+    "O_DIRECT|O_DSYNC write 4 KiB",
+    "O_DIRECT|O_DSYNC write 16 KiB",
+    "O_DIRECT|O_DSYNC write 128 KiB",
+    "O_DIRECT|O_DSYNC write 1 MiB",
+    "append and fdatasync 1 MiB",
+    "O_DIRECT read 1 MiB",
+    "page-cache write 16 KiB",
+    "page-cache write 128 KiB",
+    "page-cache write 1 MiB",
+    "loopback TCP, one stream",
+    "sendfile loop, one stream",
+    "compression by lz4",
+    "compression by zstd",
+];
+
+/// What is known of each, but that streams and processors have no latencies.
+pub const METRICS: &[Metric] = &[Metric::MibPerSecond, Metric::P50Us, Metric::P99Us, Metric::P999Us];
+
 /// Where, with a file of how many bytes, and for how long each thing is measured.
 pub struct Settings<'a> {
     pub directory: &'a Path,
@@ -43,14 +63,14 @@ pub struct Settings<'a> {
 }
 
 /// Measures everything. What goes past the page cache comes first: it would have to wait for what is in it.
-pub fn measure(settings: &Settings<'_>, round: u32) -> Result<Vec<Raw>> {
+pub fn measure(settings: &Settings<'_>, scenario: &str) -> Result<Vec<Raw>> {
     let directory = settings.directory;
     std::fs::create_dir_all(directory).context(|| directory.display().to_string())?;
     let probe = Probe {
         file: Scratch::new(directory, settings.file_bytes).context(|| directory.display().to_string())?,
         placement: settings.placement,
         each: settings.each,
-        round,
+        scenario,
     };
     let mut all = Vec::new();
     for (name, bytes) in [
@@ -61,6 +81,7 @@ pub fn measure(settings: &Settings<'_>, round: u32) -> Result<Vec<Raw>> {
     ] {
         all.push(probe.durable_write(name, bytes)?);
     }
+    all.push(probe.synced_append()?);
     all.push(probe.device_read()?);
     for (name, bytes) in [("16 KiB", 16 << 10), ("128 KiB", 128 << 10), ("1 MiB", 1 << 20)] {
         all.push(probe.page_cache_write(name, bytes)?);
@@ -76,14 +97,14 @@ struct Probe<'a> {
     file: Scratch,
     placement: &'a Placement,
     each: Duration,
-    round: u32,
+    scenario: &'a str,
 }
 
 impl Probe<'_> {
     fn result(&self, name: String, bytes: u64, seconds: f64, latency: Option<&Histogram<u64>>) -> Raw {
         Raw {
             name,
-            round: self.round,
+            scenario: self.scenario.to_owned(),
             mib_per_second: float(bytes) / MIB / seconds,
             latency: latency.and_then(Latency::of),
         }
@@ -120,6 +141,20 @@ impl Probe<'_> {
         let from = buffer.as_ptr().align_offset(BLOCK_BYTES);
         self.repeat(format!("O_DIRECT|O_DSYNC write {name}"), |number| {
             file.write_all_at(&buffer[from..from + bytes], self.file.place(number, bytes))?;
+            Ok(bytes)
+        })
+    }
+
+    /// A file that grows by one write at a time, each of which is on the disk before the next begins: what a log can do without a journal.
+    fn synced_append(&self) -> Result<Raw> {
+        let bytes = 1 << 20;
+        let path = self.file.path.with_extension("append");
+        let file = File::create(&path)?;
+        std::fs::remove_file(&path)?;
+        let buffer = vec![7; bytes];
+        self.repeat("append and fdatasync 1 MiB".to_owned(), |number| {
+            file.write_all_at(&buffer, number * count(bytes))?;
+            rustix::fs::fdatasync(&file)?;
             Ok(bytes)
         })
     }
@@ -256,10 +291,10 @@ fn everything_can_be_measured() {
         file_bytes: 4 << 20,
         each: Duration::from_millis(5),
     };
-    let all = measure(&settings, 3).unwrap();
-    assert_eq!(all.len(), 12);
+    let all = measure(&settings, "a").unwrap();
+    assert_eq!(all.iter().map(|raw| raw.name.as_str()).collect::<Vec<_>>(), NAMES);
     for raw in &all {
-        assert!(raw.mib_per_second > 0.0 && raw.round == 3, "{}", raw.name);
+        assert!(raw.mib_per_second > 0.0 && raw.scenario == "a", "{}", raw.name);
     }
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }

@@ -4,6 +4,7 @@
 
 pub mod compare;
 pub mod html;
+pub mod machine;
 pub mod result;
 mod svg;
 pub mod table;

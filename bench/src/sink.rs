@@ -144,12 +144,21 @@ impl Session {
         self.stream.set_nodelay(true)?;
         let mut discarded = vec![0; DISCARD_BYTES];
         loop {
-            let mut size = [0; 4];
-            self.stream.read_exact(&mut size)?;
-            let size = usize::try_from(i32::from_be_bytes(size))?;
-            let keeps_all = self.shared.keep.is_some() || size <= FRONT_BYTES;
-            let mut front = vec![0; if keeps_all { size } else { FRONT_BYTES }];
-            self.stream.read_exact(&mut front)?;
+            let mut begin = [0; 6];
+            self.stream.read_exact(&mut begin)?;
+            let [a, b, c, d, key @ ..] = begin;
+            let size = usize::try_from(i32::from_be_bytes([a, b, c, d]))?;
+            // Of a produce alone is the end not looked at.
+            let is_front_enough = key == ApiKey::Produce.to_i16().to_be_bytes() && self.shared.keep.is_none();
+            if size > DECODE_BUDGET && !is_front_enough {
+                fail!("a request of {size} bytes");
+            }
+            let mut front = vec![0; if is_front_enough { size.min(FRONT_BYTES) } else { size }];
+            let Some((start, rest)) = front.split_at_mut_checked(key.len()) else {
+                fail!("no request");
+            };
+            start.copy_from_slice(&key);
+            self.stream.read_exact(rest)?;
             let mut left = size - front.len();
             while left > 0 {
                 let room = left.min(DISCARD_BYTES);

@@ -10,7 +10,8 @@ use crate::failure::{Context, Result, fail};
 use crate::raw::{FILE_BYTES, Settings, measure};
 use crate::report::compare::{ceilings, compare, table, warnings};
 use crate::report::html::page;
-use crate::report::result::{Line, Run, append, read};
+use crate::report::machine::beside_machine;
+use crate::report::result::{Line, Raw, Run, append, read};
 use crate::scenario::{Contestant, Scenario};
 use crate::target::{Stable, Target};
 use crate::workload::{Plan, run as run_plan};
@@ -72,6 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         stable,
         targets: BTreeMap::new(),
         runs: Vec::new(),
+        raws: Vec::new(),
         failures: 0,
     };
     race.start(&scenarios)?;
@@ -80,7 +82,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let rows: Vec<_> = scenarios
         .iter()
-        .flat_map(|scenario| compare(scenario, race.ours(), &race.runs))
+        .flat_map(|scenario| {
+            let mut rows = compare(scenario, race.ours(), &race.runs);
+            rows.extend(beside_machine(scenario, race.ours(), &race.runs, &race.raws));
+            rows
+        })
         .collect();
     println!("{}", table(&rows, race.ours()).text());
     println!("{}", ceilings(&scenarios, &race.runs, race.ours()).text());
@@ -119,6 +125,7 @@ struct Race<'a> {
     /// By process: several contestants may share one.
     targets: BTreeMap<Contestant, Target>,
     runs: Vec<Run>,
+    raws: Vec<Raw>,
     failures: u32,
 }
 
@@ -175,11 +182,12 @@ impl Race<'_> {
                 file_bytes: FILE_BYTES,
                 each,
             };
-            let raws = measure(&settings, 0)?;
+            let raws = measure(&settings, &scenario.name)?;
             append(
                 &self.arguments.out,
-                &raws.into_iter().map(Line::Raw).collect::<Vec<_>>(),
+                &raws.iter().cloned().map(Line::Raw).collect::<Vec<_>>(),
             )?;
+            self.raws.extend(raws);
         }
         let is_produce_alone = scenario.produce.is_some() && scenario.consume.is_empty() && scenario.backlog.is_none();
         if is_produce_alone && !self.arguments.no_sink {

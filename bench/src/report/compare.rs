@@ -47,7 +47,8 @@ impl Spread {
 pub struct Row {
     pub scenario: String,
     pub metric: Metric,
-    pub other: Contestant,
+    /// Another broker, or what was measured of the machine.
+    pub other: String,
     pub ours: Spread,
     pub theirs: Spread,
     /// Ours divided by theirs.
@@ -103,7 +104,7 @@ fn row(scenario: &Scenario, runs: &[Run], (ours, other): (Contestant, Contestant
     Some(Row {
         scenario: scenario.name.clone(),
         metric,
-        other,
+        other: other.name().to_owned(),
         ours: Spread::of(&ours)?,
         theirs: Spread::of(&theirs)?,
         ratio,
@@ -143,7 +144,7 @@ pub fn table(rows: &[Row], ours: Contestant) -> Table {
             row.scenario.clone(),
             row.metric.title().to_owned(),
             row.ours.text(),
-            row.other.name().to_owned(),
+            row.other.clone(),
             row.theirs.text(),
             row.ratio.text(),
             row.pairs.to_string(),
@@ -202,11 +203,11 @@ pub fn warnings(runs: &[Run]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::report::result::{Part, Usage};
 
-    fn run(contestant: Contestant, round: u32, bytes: u64, cpu_s: f64) -> Run {
+    pub fn run(contestant: Contestant, round: u32, bytes: u64, cpu_s: f64) -> Run {
         Run {
             scenario: "a".to_owned(),
             contestant,

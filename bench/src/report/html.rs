@@ -6,6 +6,7 @@ use crate::number::{float, median};
 use crate::scenario::{Contestant, Metric, Scenario};
 
 use super::compare::{Spread, ceilings, compare, table, warnings};
+use super::machine::beside_machine;
 use super::result::{Line, Machine, Raw, Run};
 use super::svg::{Axis, Scale, Series, bars, escape, lines};
 use super::table::{Table, number};
@@ -62,7 +63,7 @@ pub fn page(all: Vec<Line>) -> String {
         html.push_str(&html_table(&ceilings));
     }
     for scenario in &results.scenarios {
-        html.push_str(&section(scenario, &results.runs));
+        html.push_str(&section(scenario, &results.runs, &results.raws));
     }
     html.push_str("</html>\n");
     html
@@ -104,7 +105,7 @@ fn raw_table(raws: &[Raw]) -> String {
     format!("<h2>The machine</h2>{}", html_table(&rows))
 }
 
-fn section(scenario: &Scenario, runs: &[Run]) -> String {
+fn section(scenario: &Scenario, runs: &[Run], raws: &[Raw]) -> String {
     let runs: Vec<Run> = runs
         .iter()
         .filter(|run| run.scenario == scenario.name)
@@ -115,7 +116,8 @@ fn section(scenario: &Scenario, runs: &[Run]) -> String {
     contestants.dedup();
     let mut html = format!("<h2>{}</h2><p>{}</p>", escape(&scenario.name), escape(&scenario.about));
     let ours = ours(&runs);
-    let rows = compare(scenario, ours, &runs);
+    let mut rows = compare(scenario, ours, &runs);
+    rows.extend(beside_machine(scenario, ours, &runs, raws));
     if rows.is_empty() {
         html.push_str(&html_table(&plain_table(&runs, &contestants)));
     } else {

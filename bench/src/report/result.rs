@@ -99,10 +99,31 @@ pub struct Usage {
 /// One measurement of the machine without any broker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Raw {
+    /// What was run next.
+    #[serde(default)]
+    pub scenario: String,
     pub name: String,
-    pub round: u32,
     pub mib_per_second: f64,
     pub latency: Option<Latency>,
+}
+
+impl Raw {
+    /// The machine's own figure, of the metrics that it has.
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        let latency = self.latency.as_ref();
+        match metric {
+            Metric::MibPerSecond => Some(self.mib_per_second),
+            Metric::P50Us => latency.map(|latency| latency.p50_us),
+            Metric::P99Us => latency.map(|latency| latency.p99_us),
+            Metric::P999Us => latency.map(|latency| latency.p999_us),
+            Metric::RequestsPerSecond
+            | Metric::CpuSecondsPerGib
+            | Metric::RequestsPerCpuSecond
+            | Metric::RecordsPerCpuSecond
+            | Metric::BrokerCores
+            | Metric::RssMib => None,
+        }
+    }
 }
 
 impl Latency {

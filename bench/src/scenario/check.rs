@@ -2,7 +2,8 @@
 
 use crate::failure::{Result, fail};
 
-use super::{Acks, Contestant, From, Goal, KEY_BYTES, Produce, Records, Scenario};
+use super::{Acks, Contestant, From, Goal, KEY_BYTES, MachineGoal, Produce, Records, Scenario};
+use crate::raw;
 
 /// Partitions, connections and requests in flight of one run, at most.
 const PARTITIONS_MAX: i32 = 100_000;
@@ -29,7 +30,8 @@ pub fn check(scenario: &Scenario) -> Result<()> {
     }
     check_consumers(scenario)?;
     check_end_to_end(scenario)?;
-    scenario.goals.iter().try_for_each(|goal| check_goal(scenario, goal))
+    scenario.goals.iter().try_for_each(|goal| check_goal(scenario, goal))?;
+    scenario.machine_goals.iter().try_for_each(check_machine_goal)
 }
 
 fn check_run(scenario: &Scenario) -> Result<()> {
@@ -209,6 +211,23 @@ fn check_goal(scenario: &Scenario, goal: &Goal) -> Result<()> {
             goal.metric,
             goal.against.name()
         );
+    }
+    Ok(())
+}
+
+fn check_machine_goal(goal: &MachineGoal) -> Result<()> {
+    let MachineGoal { metric, probe, .. } = goal;
+    if goal.at_least.is_some() == goal.at_most_more.is_some() {
+        fail!("machine_goal {metric:?}: either at_least or at_most_more is needed");
+    }
+    if !raw::NAMES.contains(&probe.as_str()) {
+        fail!(
+            "machine_goal {metric:?}: {probe:?} is not measured; there are {:?}",
+            raw::NAMES
+        );
+    }
+    if !raw::METRICS.contains(metric) {
+        fail!("machine_goal {metric:?}: of the machine are known {:?}", raw::METRICS);
     }
     Ok(())
 }

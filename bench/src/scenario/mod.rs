@@ -44,6 +44,8 @@ pub struct Scenario {
     pub end_to_end: Option<EndToEnd>,
     #[serde(default, rename = "goal")]
     pub goals: Vec<Goal>,
+    #[serde(default, rename = "machine_goal")]
+    pub machine_goals: Vec<MachineGoal>,
 }
 
 /// A broker, in one way of running it.
@@ -225,6 +227,19 @@ pub struct Goal {
     pub against: Contestant,
     pub at_least: Option<f64>,
     pub at_most: Option<f64>,
+}
+
+/// What a race has to show beside the machine without a broker, which is measured just before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineGoal {
+    pub metric: Metric,
+    /// One of [`crate::raw::NAMES`].
+    pub probe: String,
+    /// The least share of the machine's own figure.
+    pub at_least: Option<f64>,
+    /// The most that is added to the machine's own figure, in the unit of the metric.
+    pub at_most_more: Option<f64>,
 }
 
 /// What results are compared by.

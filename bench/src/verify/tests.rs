@@ -25,7 +25,7 @@ fn run_against(keep: Keep, scenario: &str) -> Result<u64> {
 const SCENARIO: &str = r#"
 about = "a moment"
 [run]
-seconds = 0.1
+seconds = 0.5
 warmup_seconds = 0.05
 busy = false
 [topic]

@@ -51,7 +51,7 @@ fn lines_of_a_race() -> Vec<Line> {
         Line::Scenario(Box::new(scenario)),
         Line::Raw(Raw {
             name: "loopback".to_owned(),
-            round: 0,
+            scenario: String::new(),
             mib_per_second: 2500.0,
             latency: None,
         }),
