@@ -61,7 +61,7 @@ pub const STEP_MAX: Duration = Duration::from_micros(500);
 pub const STALL_KINDS_MAX: usize = 32;
 
 /// Bytes of records that are checked before other tasks of the core have their turn; gzip expands them in less than 300 us.
-pub const VALIDATION_STEP_BYTES: u64 = 64 * 1024;
+pub const VALIDATION_STEP_BYTES: usize = 64 * 1024;
 
 /// Bytes of records that are compressed before the clock is looked at; gzip takes 50 us for them, and 350 us where it has to search long.
 pub const RECOMPRESSION_STEP_BYTES: usize = 2 * 1024;
@@ -113,4 +113,4 @@ const _: () = assert!((FETCH_COPY_BYTES_MAX as usize) < SENDFILE_SLICE_BYTES_MIN
 const _: () = assert!(DESCRIPTORS_OF_CLIENTS + DESCRIPTORS_OF_LOGS < 16);
 const _: () = assert!(CORES_MAX <= u16::MAX as usize);
 const _: () = assert!(MESH_QUEUE_MESSAGES_MAX.is_power_of_two());
-const _: () = assert!(VALIDATION_STEP_BYTES < BATCH_EXPANDED_BYTES_MAX);
+const _: () = assert!((VALIDATION_STEP_BYTES as u64) < BATCH_EXPANDED_BYTES_MAX);

@@ -215,26 +215,20 @@ impl MetadataImage {
         self.before_transaction.is_some()
     }
 
-    /// What happened to topics since `old`, an earlier image of the same cluster. The cost grows with the changes, not the topics.
-    pub fn topics_changed_since<'a>(&'a self, old: &'a Self) -> Vec<TopicChange<'a>> {
-        let mut changes = Vec::new();
-        for (old_shelf, new_shelf) in old.topics.shelves_that_differ(&self.topics) {
-            for (id, old) in old_shelf {
-                match new_shelf.get(id) {
-                    None => changes.push(TopicChange::Deleted(old)),
-                    Some(new) if !Arc::ptr_eq(old, new) => changes.push(TopicChange::Changed { old, new }),
-                    Some(_) => {}
-                }
-            }
+    /// What happened to topics since `old`, an earlier image of the same cluster. The cost grows with the changes, not the topics, and is
+    /// spread over the iterations.
+    pub fn topics_changed_since<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = TopicChange<'a>> {
+        let shelves = old.topics.shelves_that_differ(&self.topics);
+        shelves.flat_map(|(old_shelf, new_shelf)| {
+            let known = old_shelf.iter().filter_map(|(id, old)| match new_shelf.get(id) {
+                None => Some(TopicChange::Deleted(old)),
+                Some(new) if !Arc::ptr_eq(old, new) => Some(TopicChange::Changed { old, new }),
+                Some(_) => None,
+            });
             let is_new = |(id, _): &(&TopicId, &Arc<Topic>)| !old_shelf.contains_key(id);
-            changes.extend(
-                new_shelf
-                    .iter()
-                    .filter(is_new)
-                    .map(|(_, topic)| TopicChange::Created(topic)),
-            );
-        }
-        changes
+            let new = new_shelf.iter().filter(is_new);
+            known.chain(new.map(|(_, topic)| TopicChange::Created(topic)))
+        })
     }
 
     /// The resources of a kind whose settings are not those of `old`, by name.

@@ -34,7 +34,7 @@ const RECORDS_AT_ONCE_MAX: i32 = 8192;
 const PLAIN_BYTES_AT_ONCE_MAX: usize = APPEND_STEP_BYTES + APPEND_STEP_BYTES / 16;
 
 /// Bytes of a compressed batch that is tried in one step: most of them do not expand to more than a step.
-const COMPRESSED_BYTES_AT_ONCE_MAX: u64 = VALIDATION_STEP_BYTES / 2;
+const COMPRESSED_BYTES_AT_ONCE_MAX: usize = VALIDATION_STEP_BYTES / 2;
 
 /// How an append begins.
 pub enum Begun {
@@ -129,7 +129,7 @@ impl Partition {
         let rules = self.rules(now, what.zstd_allowed);
         let mut decompressor = self.workspace.decompressor.borrow_mut();
         let mut validation = Validation::begin(&view, &rules, &mut decompressor)?;
-        match validation.advance(VALIDATION_STEP_BYTES)? {
+        match validation.advance(VALIDATION_STEP_BYTES as u64)? {
             Some(validated) if self.begins_segment(&view, &validated, now) => Ok(None),
             Some(validated) => self.append_validated(&view, &validated, None, now).map(Some),
             None => Ok(None),
@@ -262,7 +262,7 @@ fn is_brief(header: &BatchHeader) -> bool {
     let bytes = header.batch_bytes();
     match header.attributes.compression() {
         Some(Compression::None) => bytes <= PLAIN_BYTES_AT_ONCE_MAX && header.record_count <= RECORDS_AT_ONCE_MAX,
-        Some(_) => bytes as u64 <= COMPRESSED_BYTES_AT_ONCE_MAX,
+        Some(_) => bytes <= COMPRESSED_BYTES_AT_ONCE_MAX,
         // It is refused at once.
         None => true,
     }

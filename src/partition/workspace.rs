@@ -2,15 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX};
+use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX, VALIDATION_STEP_BYTES};
 use crate::base::step_bytes::StepBytes;
 use crate::record::{BatchError, Decompressor};
 use crate::rt;
 use crate::rt::local::Event;
 
-/// Fewest and most bytes of records of a long batch that are checked in one step.
-const CHECK_BYTES_MIN: usize = CHECK_BYTES_MAX / 8;
-const CHECK_BYTES_MAX: usize = 64 * 1024;
+/// Fewest bytes of records of a long batch that are checked in one step.
+const CHECK_BYTES_MIN: usize = VALIDATION_STEP_BYTES / 8;
 
 /// See the module. One a core, shared by `Rc`.
 pub struct Workspace {
@@ -28,7 +27,7 @@ impl Default for Workspace {
     fn default() -> Self {
         Self {
             decompressor: RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX)),
-            check_bytes: StepBytes::new(CHECK_BYTES_MIN, CHECK_BYTES_MAX),
+            check_bytes: StepBytes::new(CHECK_BYTES_MIN, VALIDATION_STEP_BYTES),
             in_steps: Places::new(BATCHES_IN_STEPS_MAX),
             stepping: Places::new(1),
         }

@@ -69,9 +69,10 @@ impl Shard {
         let old = self.image();
         let mut to_open = Vec::new();
         let mut deleted = Vec::new();
-        let changes = next.topics_changed_since(&old);
-        let have_topics_changed = !changes.is_empty();
-        for change in changes {
+        let mut have_topics_changed = false;
+        for change in next.topics_changed_since(&old) {
+            have_topics_changed = true;
+            rt::task::yield_if_needed().await;
             match change {
                 TopicChange::Created(topic) | TopicChange::Changed { new: topic, .. } => {
                     self.find_unopened(next, topic, &mut to_open).await;

@@ -193,7 +193,7 @@ impl Log {
         let mut decompressor = Decompressor::new(BATCH_EXPANDED_BYTES_MAX);
         let mut search = RecordSearch::begin(&view, sought, &mut decompressor).map_err(|_| damaged())?;
         loop {
-            match search.advance(VALIDATION_STEP_BYTES).map_err(|_| damaged())? {
+            match search.advance(VALIDATION_STEP_BYTES as u64).map_err(|_| damaged())? {
                 SearchStep::Found(place) => return Ok(Some(place)),
                 SearchStep::NotFound => return Ok(None),
                 SearchStep::More => task::yield_now().await,
