@@ -5,6 +5,7 @@ use super::sift::{control_type, unpack};
 use super::{Cleaner, CompactionWork, Ended, RECORDS_PER_LOOK, Workspace, breathe};
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::aborted::AbortedTransaction;
+use crate::log::compaction::offset_map::Growth;
 use crate::log::compaction::transactions::Transactions;
 use crate::log::compaction::{Dirt, OffsetMap, Round};
 use crate::record::Unpacked;
@@ -103,15 +104,25 @@ impl Filling {
             let record = record.map_err(|_| batch.unreadable())?;
             if let Some(key) = record.key
                 && record.offset >= self.first_dirty_offset
-                && !self.map.put(key, record.offset)
             {
-                return Ok(Some(record.offset));
+                while !self.map.put(key, record.offset) {
+                    let Some(growth) = self.map.grow() else {
+                        return Ok(Some(record.offset));
+                    };
+                    grow(growth).await;
+                }
             }
             if number % RECORDS_PER_LOOK == 0 {
                 breathe("compaction: map").await;
             }
         }
         Ok(None)
+    }
+}
+
+async fn grow(mut growth: Growth<'_>) {
+    while growth.move_piece() {
+        breathe("compaction: map").await;
     }
 }
 
