@@ -9,6 +9,7 @@ mod command;
 mod cpus;
 mod durability;
 mod failure;
+mod groups;
 mod ledger;
 mod number;
 mod oracle;
@@ -43,6 +44,8 @@ enum Command {
     Run(command::run::Arguments),
     /// Run scenarios against Duramen and the brokers that they name, in turns, beside the machine itself, and compare.
     Race(command::race::Arguments),
+    /// Groups of consumers and their offsets at scale, against Duramen and Apache Kafka in turns, and compare.
+    Groups(command::groups::Arguments),
     /// Measure Duramen and Apache Kafka with Kafka's own tools, as a second pair of eyes.
     Oracle(command::oracle::Arguments),
     /// Measure the machine without any broker: sockets, page cache, disk, codecs.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => command::run::run(&arguments),
         Command::Race(arguments) => command::race::run(&arguments),
+        Command::Groups(arguments) => command::groups::run(&arguments),
         Command::Oracle(arguments) => command::oracle::run(&arguments),
         Command::Raw(arguments) => command::raw::run(&arguments),
         Command::Report(arguments) => command::report::run(&arguments),

@@ -61,6 +61,16 @@ impl BrokerOptions {
         })
     }
 
+    /// Seconds of measurement and of warm-up, where they were given.
+    pub fn times(&self) -> Result<(Option<f64>, Option<f64>)> {
+        for seconds in [self.seconds, self.warmup].into_iter().flatten() {
+            if !(0.0..=86_400.0).contains(&seconds) {
+                fail!("{seconds} seconds cannot be");
+            }
+        }
+        Ok((self.seconds, self.warmup))
+    }
+
     /// Reads the scenarios that were named: files, or names of those that come with the project.
     pub fn scenarios(&self, names: &[String]) -> Result<Vec<Scenario>> {
         let path = |name: &String| match Path::new(name).extension() {
@@ -71,15 +81,11 @@ impl BrokerOptions {
             .iter()
             .map(|name| Scenario::load(&path(name)))
             .collect::<Result<Vec<_>>>()?;
-        for seconds in [self.seconds, self.warmup].into_iter().flatten() {
-            if !(0.0..=86_400.0).contains(&seconds) {
-                fail!("{seconds} seconds cannot be");
-            }
-        }
+        let (seconds, warmup) = self.times()?;
         for scenario in &mut scenarios {
             let run = &mut scenario.run;
-            run.seconds = self.seconds.unwrap_or(run.seconds);
-            run.warmup_seconds = self.warmup.unwrap_or(run.warmup_seconds);
+            run.seconds = seconds.unwrap_or(run.seconds);
+            run.warmup_seconds = warmup.unwrap_or(run.warmup_seconds);
         }
         Ok(scenarios)
     }

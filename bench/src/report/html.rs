@@ -38,6 +38,8 @@ pub fn page(all: Vec<Line>) -> String {
             }
             Line::Run(run) => results.runs.push(*run),
             Line::Raw(raw) => results.raws.push(raw),
+            // They are told in tables of their own.
+            Line::Groups(_) => {}
             Line::Failed { why } => results.failures.push(why),
         }
     }

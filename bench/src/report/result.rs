@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Context, Result};
+use crate::groups;
 use crate::number::{GIB, MIB, float};
 use crate::scenario::{Contestant, Metric, Scenario};
 use crate::workload::Measured;
@@ -24,6 +25,7 @@ pub enum Line {
     Scenario(Box<Scenario>),
     Run(Box<Run>),
     Raw(Raw),
+    Groups(Box<groups::Run>),
     /// A run that has no result.
     Failed {
         why: String,

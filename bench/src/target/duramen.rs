@@ -41,6 +41,6 @@ pub fn start(stable: &Stable) -> Result<Target> {
         data: Some(data),
         version: String::from_utf8_lossy(&version.stdout).trim().to_owned(),
         keeps_records: true,
-        running: Some(Running::Process(process)),
+        running: Some(Running::Process(Box::new(process))),
     })
 }

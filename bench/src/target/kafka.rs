@@ -31,6 +31,6 @@ pub fn start(stable: &Stable) -> Result<Target> {
         data: Some(directory.join("data")),
         version: VERSION.to_owned(),
         keeps_records: true,
-        running: Some(Running::Process(process)),
+        running: Some(Running::Process(Box::new(process))),
     })
 }

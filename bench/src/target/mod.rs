@@ -9,7 +9,7 @@ mod process;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
-use crate::cpus::Placement;
+use crate::cpus::{Cpus, Placement};
 use crate::failure::{Context, Result, fail};
 use crate::scenario::Contestant;
 use crate::sink::Sink;
@@ -43,15 +43,41 @@ pub struct Target {
     pub version: String,
     /// Whether what is written can be read back.
     pub keeps_records: bool,
-    #[expect(dead_code, reason = "it is held for its end")]
     running: Option<Running>,
 }
 
 /// What ends with the target.
-#[expect(dead_code, reason = "it is held for its end")]
 enum Running {
-    Process(Process),
+    Process(Box<Process>),
+    #[expect(dead_code, reason = "it is held for its end")]
     Sink(Sink),
+}
+
+impl Target {
+    /// Ends the broker as an operator would; its data stays.
+    pub fn stop(&mut self) -> Result<()> {
+        if !self.process()?.stop()? {
+            fail!("the broker did not end when it was asked to");
+        }
+        Ok(())
+    }
+
+    /// Starts the broker on its data once more, after [`stop`](Self::stop), and waits until it answers.
+    pub fn start_again(&mut self, cpus: &Cpus) -> Result<()> {
+        let address = self.address;
+        let process = self.process()?;
+        cpus.pinned(|| process.start_again())?;
+        process.wait_until_it_answers(address)?;
+        self.pid = Some(process.pid());
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<&mut Process> {
+        match &mut self.running {
+            Some(Running::Process(process)) => Ok(process),
+            Some(Running::Sink(_)) | None => fail!("only a broker that is started here can be started again"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -15,11 +15,13 @@ use super::last_line;
 
 /// How long a broker may take to answer, and to end.
 const START_MAX: Duration = Duration::from_secs(120);
-const END_MAX: Duration = Duration::from_secs(20);
+const END_MAX: Duration = Duration::from_secs(60);
 
 /// A process that is stopped, and whose directory is removed, when it is dropped.
 pub struct Process {
     child: Child,
+    /// What it was started by.
+    command: Command,
     directory: PathBuf,
 }
 
@@ -37,6 +39,7 @@ impl Process {
         let child = leashed.spawn().context(|| format!("starting {program} by setpriv"))?;
         Ok(Self {
             child,
+            command: leashed,
             directory: directory.to_owned(),
         })
     }
@@ -65,12 +68,18 @@ impl Process {
                     last_line(&self.directory.join("broker.log"))
                 );
             }
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// SIGTERM, and SIGKILL for one that does not end.
-    fn stop(&mut self) -> Result<()> {
+    /// The same command once more, after [`stop`](Self::stop), with what is in the directory.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.child = self.command.spawn()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and SIGKILL for one that does not end; whether it ended by itself.
+    pub fn stop(&mut self) -> Result<bool> {
         let began = Instant::now();
         if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
             // It may have ended by itself.
@@ -80,11 +89,11 @@ impl Process {
             if began.elapsed() > END_MAX {
                 self.child.kill()?;
                 self.child.wait()?;
-                break;
+                return Ok(false);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok(())
+        Ok(true)
     }
 }
 
