@@ -40,7 +40,7 @@ impl Workspace {
         self.in_steps.enter().await
     }
 
-    /// Calls `advance` until it gives a value or fails; other tasks of the core have their turn between two calls.
+    /// Calls `advance` until it gives a value or fails; other tasks of the core have their turn after each step of calls.
     pub(super) async fn in_steps<T>(
         &self,
         part: &'static str,
@@ -49,13 +49,9 @@ impl Workspace {
         loop {
             let stepping = self.stepping.enter().await;
             rt::task::begin_part(part);
-            let began = rt::time::now();
             let outcome = advance().transpose();
-            if rt::time::now().since(began) > STEP_MAX / 4 {
-                rt::task::yield_now().await;
-            } else {
-                rt::task::yield_if_needed().await;
-            }
+            // A block of a codec is not divided: brief calls before it leave it the time of a step.
+            rt::task::end_step_after(STEP_MAX / 4).await;
             drop(stepping);
             if let Some(outcome) = outcome {
                 return outcome;
