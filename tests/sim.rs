@@ -1,6 +1,6 @@
 //! Logs under a simulated disk that loses, tears and reorders what was not synced.
 //!
-//! Each seed is the life of a machine with one to three logs and, mostly, a journal: some rounds of work, each ended by a crash, a failed write, a failed sync, a full disk or a clean stop,
+//! Each seed is the life of a machine with one to three logs and, mostly, a journal: some rounds of work, each ended by a crash, a failed write, a failed sync, a full disk, blocks that could not be reserved or a clean stop,
 //! with derived files torn or removed in between, or with the directory in the hands of another broker, and each begun by a recovery that may
 //! itself crash. After every start the log is held against a shadow of what was written:
 //!
@@ -9,7 +9,7 @@
 //! 3. what stands at an offset is what was written there, acknowledged or not;
 //! 4. what is known of producers, leader epochs and sizes equals what the batches tell;
 //! 5. the indexes find every offset and every timestamp;
-//! 6. after a clean stop nothing is walked, and nothing is missing.
+//! 6. after a clean stop nothing is walked, and nothing is missing; a log that is closed has no blocks behind its ends.
 //!
 //! `cargo test --features sim --test sim` runs some; with `SEEDS=10000` before it, it is the long mode. A failure prints the command that
 //! repeats its seed. Disks that lie, brokers that acknowledge too early and journals that are lost are planted to show that the shadow

@@ -22,6 +22,7 @@ pub mod producers;
 pub mod properties;
 pub mod read;
 pub mod recovery;
+pub mod reserve;
 pub mod retention;
 pub mod room;
 pub mod scan;

@@ -36,12 +36,23 @@ impl Room {
         };
         if free_bytes < served_from {
             Self::None
-        } else if free_bytes < LITTLE_BYTES.max(floor_bytes.saturating_mul(2)) {
+        } else if free_bytes < enough_from(floor_bytes) {
             Self::Little
         } else {
             Self::Enough
         }
     }
+}
+
+/// From so many free bytes on there is enough.
+fn enough_from(floor_bytes: u64) -> u64 {
+    LITTLE_BYTES.max(floor_bytes.saturating_mul(2))
+}
+
+/// Bytes that may be taken until there is little room.
+#[must_use]
+pub fn spare(free_bytes: u64, floor_bytes: u64) -> u64 {
+    free_bytes.saturating_sub(enough_from(floor_bytes))
 }
 
 /// When to look again.
@@ -74,6 +85,15 @@ mod tests {
         }
         assert_eq!(Room::Enough.judge(0, 0), Room::Little, "no floor refuses nobody");
         assert_eq!(Room::Enough.judge(0, u64::MAX), Room::None);
+    }
+
+    #[test]
+    fn what_is_spare_is_above_what_is_little() {
+        assert_eq!(spare(1000 * MIB, 400 * MIB), 200 * MIB);
+        assert_eq!(spare(800 * MIB, 400 * MIB), 0);
+        assert_eq!(spare(0, 400 * MIB), 0);
+        assert_eq!(spare(129 * MIB, 0), MIB);
+        assert_eq!(spare(u64::MAX, u64::MAX), 0);
     }
 
     #[test]

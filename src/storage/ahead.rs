@@ -9,14 +9,16 @@
 //!   without it cuts it off first, once the ring writes nothing there.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::append::NewBatch;
-use super::error::StorageError;
+use super::error::{Health, StorageError};
 use super::log::Log;
+use super::reserve::Reserve;
 use super::roll::Rolling;
 use crate::base::ids::LeaderEpoch;
 use crate::base::limits::APPEND_STEP_BYTES;
@@ -51,13 +53,14 @@ const RING_BYTES_MAX: usize = if cfg!(feature = "sim") { 256 } else { 256 * 1024
 pub(super) struct Place {
     is_taken: Cell<bool>,
     left: Event,
-    /// The ring is writing.
+    /// The ring is writing, or the file system finds or frees blocks.
     is_in_flight: Cell<bool>,
     landed: Event,
     step_bytes: StepBytes,
     written: RefCell<Option<Written>>,
     /// A segment whose files are being made.
     pub(super) rolling: Cell<Option<Rolling>>,
+    pub(super) reserve: RefCell<Reserve>,
 }
 
 /// The active segment, while records stand in it behind the end of the log.
@@ -67,8 +70,8 @@ struct Written {
     directory: Rc<Path>,
 }
 
-impl Default for Place {
-    fn default() -> Self {
+impl Place {
+    pub(super) fn new(health: &Health) -> Self {
         Self {
             is_taken: Cell::new(false),
             left: Event::new(),
@@ -77,6 +80,7 @@ impl Default for Place {
             step_bytes: StepBytes::new(STEP_BYTES_MIN, STEP_BYTES_MAX),
             written: RefCell::new(None),
             rolling: Cell::new(None),
+            reserve: RefCell::new(Reserve::new(health)),
         }
     }
 }
@@ -200,14 +204,20 @@ impl Log {
     }
 
     async fn write_aside(&self, file: &File, at: FilePosition, bytes: Bytes) -> std::io::Result<()> {
-        let place = &self.inner.place;
         let began = time::now();
-        place.is_in_flight.set(true);
-        let written = file.write_through_ring(at, bytes).await;
-        place.is_in_flight.set(false);
-        place.landed.notify();
+        let written = self.in_flight(file.write_through_ring(at, bytes)).await;
         self.inner.health.pace().note_through_ring(time::now().since(began));
         written
+    }
+
+    /// Does something with the active segment that goes on when the one who waits for it does not.
+    pub(super) async fn in_flight(&self, doing: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        let place = &self.inner.place;
+        place.is_in_flight.set(true);
+        let done = doing.await;
+        place.is_in_flight.set(false);
+        place.landed.notify();
+        done
     }
 
     /// Waits until the ring writes nothing behind the end of this log, so that it can be cut off.
@@ -273,6 +283,7 @@ impl Log {
         self.inner.health.check()?;
         let segment = state.active_segment();
         self.inner.durability.note_cut(segment.base_offset);
+        self.inner.place.reserve.borrow_mut().note_cut();
         file.truncate(u64::from(segment.bytes)).map_err(|error| {
             let path = directory.join(file_name(segment.base_offset, FileKind::Log));
             self.inner.health.fail("truncate", &path, &error)

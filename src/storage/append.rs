@@ -138,6 +138,8 @@ impl Log {
         now: TimestampMs,
     ) -> Result<Vec<Result<Appended, AppendError>>, StorageError> {
         self.inner.health.check()?;
+        // It would be cut off.
+        crate::check!(!self.inner.place.reserve.borrow().is_giving_back());
         let settings = self.inner.settings.get();
         let context = AppendContext {
             settings: &settings,
@@ -164,7 +166,10 @@ impl Log {
                 let error = std::io::ErrorKind::StorageFull.into();
                 Err(self.inner.health.fail("write", &files.directory, &error))
             }
-            (appended, _) => appended,
+            (appended, _) => {
+                self.look_ahead(&state, origin);
+                appended
+            }
         }
     }
 
@@ -227,6 +232,7 @@ impl Log {
         let truncated = files.active_log().and_then(|log| {
             let truncated = log.truncate(length);
             self.inner.durability.note_cut(files.active.base_offset);
+            self.inner.place.reserve.borrow_mut().note_cut();
             truncated.map_err(|error| health.fail("truncate", &files.directory, &error))?;
             files.active.offset_index.truncate_to(before.offset_entries, health)?;
             files.active.time_index.truncate_to(before.time_entries, health)

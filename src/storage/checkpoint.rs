@@ -61,6 +61,7 @@ impl Log {
         derived: Vec<File>,
     ) -> Result<(), StorageError> {
         let durability = &self.inner.durability;
+        self.give_back_rolled(&closing).await?;
         self.sync_through(recovery_point).await?;
         for base_offset in durability.cuts.take() {
             self.sync_cut(base_offset).await?;

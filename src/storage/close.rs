@@ -151,6 +151,7 @@ impl Log {
         self.landed().await;
         self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         self.cut_off_ahead(&self.inner.state.borrow())?;
+        self.give_back().await?;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() {
             return Ok(end);
@@ -176,6 +177,7 @@ impl Log {
         self.landed().await;
         self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())?;
         self.cut_off_ahead(&self.inner.state.borrow())?;
+        self.give_back().await?;
         let end = self.log_end_offset();
         if self.inner.durability.is_settled() || self.inner.durability.is_retired() {
             return Ok(end);
@@ -187,6 +189,11 @@ impl Log {
             let path = files.directory.join(LEADER_EPOCHS);
             let written = replace_file_unsynced(&path, encode_epochs(state.epochs().entries()).as_bytes());
             written.map_err(|error| self.inner.health.fail("write", &path, &error))?;
+        }
+        let closing = self.inner.files.borrow().closing.clone();
+        if !closing.is_empty() {
+            let _turn = self.inner.durability.checkpointing.enter().await;
+            self.give_back_rolled(&closing).await?;
         }
         self.release_files();
         Ok(end)

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::cold::ColdRange;
 use super::pace::Pace;
+use super::reserves::Reserves;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::room::{self, Room};
 use crate::rt::fs::{self, Directory};
@@ -80,6 +81,7 @@ pub struct Health {
     offline: Arc<AtomicBool>,
     space: Arc<Space>,
     pace: Arc<Pace>,
+    reserves: Arc<Reserves>,
 }
 
 /// What is known of the room on the disk.
@@ -100,12 +102,18 @@ impl Health {
             offline: Arc::new(AtomicBool::new(false)),
             space: Arc::default(),
             pace: Arc::default(),
+            reserves: Reserves::of(directory),
         }
     }
 
     /// Whether those who write into the page cache have to wait.
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// What may be reserved of the disk.
+    pub(super) fn reserves(&self) -> &Arc<Reserves> {
+        &self.reserves
     }
 
     /// The room on the disk, as it was when somebody looked last.
@@ -129,6 +137,7 @@ impl Health {
             // Whatever it says of itself, it is full: a quota, or no inodes.
             return LOOK_AFTER_REFUSAL;
         }
+        self.reserves.note_spare(room::spare(free_bytes, floor_bytes));
         let before = self.room();
         let after = before.judge(free_bytes, floor_bytes);
         self.space.is_full.store(after == Room::None, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The files of one log that are open, and what of them is not on the disk yet.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,6 +9,7 @@ use super::cold::WhenCold;
 use super::error::{Health, StorageError};
 use super::index::{Gathered, IndexFile};
 use super::open_files::{OpenFiles, Share};
+use super::reserve::Leftover;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::index::{OffsetEntry, TimeEntry};
 use crate::log::names::{FileKind, file_name, parse_file_name};
@@ -245,6 +246,8 @@ pub(super) struct Closing {
     pub(super) is_synced: Rc<Cell<bool>>,
     /// Indexes and producer snapshot: they must be on the disk before the recovery point may pass.
     pub(super) derived: Vec<File>,
+    /// Blocks behind its end, until they are given back.
+    pub(super) leftover: Rc<RefCell<Option<Leftover>>>,
 }
 
 impl Files {

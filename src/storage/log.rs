@@ -43,6 +43,7 @@ impl Log {
         files: Files,
     ) -> Self {
         let durability = Durability::new(End::of(&state));
+        let place = Place::new(&health);
         Self {
             inner: Rc::new(Inner {
                 partition,
@@ -52,7 +53,7 @@ impl Log {
                 files: RefCell::new(files),
                 durability,
                 compaction: Compaction::default(),
-                place: Place::default(),
+                place,
             }),
         }
     }

@@ -17,6 +17,7 @@
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `beside` | small files beside a log |
+//! | `reserve` | blocks ahead of the end of a log; `reserves`, how many all logs of a directory may have |
 //! | `roll`, `close` | ends of segments, and clean stops |
 //! | `cleaner` | compaction |
 
@@ -43,6 +44,8 @@ mod open_files;
 mod pace;
 mod read;
 mod recover;
+mod reserve;
+mod reserves;
 mod retain;
 mod roll;
 mod timestamp;

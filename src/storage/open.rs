@@ -22,7 +22,10 @@ use crate::log::recovery::{Epochs, WalkEnd};
 use crate::log::segment::ActiveSegment;
 use crate::log::state::Recovered;
 use crate::log::{LogState, Segment, Settings};
-use crate::rt::fs;
+use crate::rt::fs::{self, File, Open};
+
+/// The blocks of a file may take more than its bytes: the last one is not full, and the file system keeps its own books in some.
+const ROUNDING_BYTES_MAX: u64 = 64 * 1024;
 
 /// How the broker stopped the last time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +99,7 @@ impl Log {
             return opening.create().await;
         }
         opening.recover().await?;
+        opening.give_back().await?;
         opening.finish().await
     }
 }
@@ -107,6 +111,8 @@ pub(super) struct Opening<'a> {
     pub(super) report: Report,
     /// Base offsets and bytes of the files of batches, in order.
     pub(super) segments: Vec<(Offset, u64)>,
+    /// Those with blocks behind their ends.
+    exceeding: Vec<Offset>,
     /// Offsets of the producer snapshots.
     snapshots: Vec<Offset>,
     /// Files that are of no use to anybody.
@@ -134,12 +140,18 @@ impl<'a> Opening<'a> {
             Err(error) => return Err(StorageError::failed("list", path)(error)),
         };
         let (mut segments, mut snapshots, mut leftovers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut exceeding = Vec::new();
         for entry in entries {
             if entry.name.to_str().is_some_and(is_leftover) {
                 leftovers.push(path.join(&entry.name));
             }
             match entry.name.to_str().and_then(parse_file_name) {
-                Some((base_offset, FileKind::Log)) => segments.push((base_offset, entry.bytes)),
+                Some((base_offset, FileKind::Log)) => {
+                    segments.push((base_offset, entry.bytes));
+                    if entry.allocated_bytes > entry.bytes.saturating_add(ROUNDING_BYTES_MAX) {
+                        exceeding.push(base_offset);
+                    }
+                }
                 Some((offset, FileKind::ProducerSnapshot)) => snapshots.push(offset),
                 Some((_, FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex)) | None => {}
             }
@@ -158,6 +170,7 @@ impl<'a> Opening<'a> {
             health,
             report: Report::default(),
             segments,
+            exceeding,
             snapshots,
             leftovers,
             epochs: LeaderEpochs::default(),
@@ -181,6 +194,23 @@ impl<'a> Opening<'a> {
             opening.load_producers();
         }
         Ok(opening)
+    }
+
+    /// Gives back what was reserved behind the ends of segments when the broker stopped.
+    async fn give_back(&self) -> Result<(), StorageError> {
+        for base_offset in &self.exceeding {
+            if self.recovered.iter().all(|segment| segment.base_offset != *base_offset) {
+                continue;
+            }
+            let path = self.request.path.join(file_name(*base_offset, FileKind::Log));
+            let give_back = async {
+                let file = File::open(&path, Open::ReadWrite)?;
+                file.give_back_behind(file.len()?).await
+            };
+            let given = give_back.await;
+            given.map_err(|error| self.health.fail("truncate", &path, &error))?;
+        }
+        Ok(())
     }
 
     /// One that cannot be removed harms nobody.

@@ -4,7 +4,7 @@
 //! Invariant: from when files of a segment are being made ahead, nothing is appended to the one before it. Whoever appends first begins
 //! the segment, and whoever makes the files finds it begun.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -21,13 +21,8 @@ use crate::log::{AppendContext, AppendPlan, Appending, LogState, Origin, plan_ap
 use crate::rt::fs::{self, Directory, File};
 use crate::rt::task;
 
-/// Files that a roll makes: of the new segment, and what is known of producers before it.
-const NEW_FILES: [FileKind; 4] = [
-    FileKind::Log,
-    FileKind::OffsetIndex,
-    FileKind::TimeIndex,
-    FileKind::ProducerSnapshot,
-];
+/// Files that a roll makes beside that of the batches: of the new segment, and what is known of producers before it.
+const NEW_FILES: [FileKind; 3] = [FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::ProducerSnapshot];
 
 /// A segment that begins with the next append.
 #[derive(Clone, Copy, Debug)]
@@ -85,17 +80,23 @@ impl Log {
         let path = self.path();
         let make = async {
             let directory = Directory::open(&path)?;
+            let log = directory.make_file(&file_name(base_offset, FileKind::Log)).await?;
             for kind in NEW_FILES {
                 directory.make_file(&file_name(base_offset, kind)).await?;
             }
-            Ok(())
+            Ok(log)
         };
-        let made: std::io::Result<()> = make.await;
+        let made: std::io::Result<File> = make.await;
         if self.inner.durability.is_retired() {
             // Its directory has another name by now.
             return Err(StorageError::Truncated);
         }
-        made.map_err(|error| self.inner.health.fail_write("create", &path, &error))?;
+        let file = made.map_err(|error| self.inner.health.fail_write("create", &path, &error))?;
+        self.inner.health.check()?;
+        self.reserve_next(base_offset, &file).await?;
+        if self.inner.durability.is_retired() {
+            return Err(StorageError::Truncated);
+        }
         self.inner.health.check()?;
         self.finish_roll(&mut self.inner.state.borrow_mut(), &mut self.inner.files.borrow_mut())
     }
@@ -124,11 +125,14 @@ impl Log {
         let log = files.active_log()?;
         let made = self.make_segment(files, state, base_offset);
         let (new, derived) = made.inspect_err(|_| remove_segment(&files.directory, base_offset))?;
+        let bytes = u64::from(state.active_segment().bytes);
+        let leftover = self.inner.place.reserve.borrow_mut().begin_segment(bytes, base_offset);
         files.closing.push(Closing {
             base_offset: files.active.base_offset,
             log,
             is_synced: Rc::new(Cell::new(false)),
             derived,
+            leftover: Rc::new(RefCell::new(leftover)),
         });
         files.active = new;
         self.inner.place.rolling.set(None);

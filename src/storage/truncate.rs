@@ -34,7 +34,7 @@ impl Log {
     pub async fn truncate_to(&self, to: Offset, now: TimestampMs) -> Result<Offset, StorageError> {
         let durability = &self.inner.durability;
         self.inner.health.check()?;
-        let _place = self.take_place().await;
+        let place = self.take_place().await;
         let _compaction = self.pause_compaction().await;
         let _trimming = durability.trimming.enter().await;
         let _checkpointing = durability.checkpointing.enter().await;
@@ -42,6 +42,9 @@ impl Log {
         let Some(truncation) = self.plan_truncation(to)? else {
             return Ok(self.log_end_offset());
         };
+        let closing = self.inner.files.borrow().closing.clone();
+        self.give_back_rolled(&closing).await?;
+        self.give_back_at(&place).await?;
         self.sync_through(self.log_end_offset()).await?;
         self.left_journal().await;
         let _syncing = durability.enter_sync().await;
@@ -166,6 +169,7 @@ impl Log {
                 self.count_files(&open_files);
             }
             self.inner.state.replace(opened.state.into_inner());
+            self.inner.place.reserve.borrow_mut().begin_anew();
         }
         let end = End::of(&self.inner.state.borrow());
         self.inner.durability.begin_at(end, bytes_to_recover);

@@ -128,3 +128,36 @@ fn a_crash_comes_at_its_operation() {
         .collect();
     assert_eq!((lengths[0], lengths[2], lengths[4]), (0, 1, 0), "{lengths:?}");
 }
+
+#[test]
+fn what_is_reserved_takes_room_until_it_is_written_or_given_back() {
+    let faults = Faults {
+        full_after_bytes: Some(1000),
+        fail_reserve: Some(4),
+        ..Faults::default()
+    };
+    let outcome = Simulation::new(0, &Image::default(), faults).run(async {
+        fs::create_directory_all("/d").expect("a directory");
+        let file = new_file(&[7; 100]).expect("a file");
+        let taken = || (file.allocated_bytes().expect("blocks"), free());
+        file.reserve(FilePosition(100), 400).await.expect("there is room");
+        assert_eq!((taken(), file.len().expect("a length")), ((500, 500), 100));
+        file.write_at(FilePosition(100), &[&[7; 500]]).expect("there is room");
+        assert_eq!(taken(), (600, 400));
+        file.reserve(FilePosition(500), 200).await.expect("there is room");
+        assert_eq!(taken(), (700, 300));
+        file.give_back_behind(600).await.expect("it is done");
+        assert_eq!(taken(), (600, 400));
+        file.reserve(FilePosition(600), 500).await.expect_err("there is none");
+        assert_eq!(taken(), (850, 150), "half of it");
+        file.reserve(FilePosition(850), 100).await.expect_err("as asked for");
+        assert_eq!(taken(), (900, 100));
+        fs::remove_file("/d/file").expect("it is there");
+        assert_eq!(free(), 1000);
+    });
+    assert!(outcome.output.is_some());
+}
+
+fn free() -> u64 {
+    fs::space("/d").expect("a disk").free_bytes
+}

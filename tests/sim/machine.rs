@@ -212,6 +212,9 @@ impl Machine {
                 false => log.close().await,
             };
             let Ok(end) = closed else { return };
+            if !Simulation::has_crashed() {
+                assert_no_reserve(log);
+            }
             ends.push((log.partition().clone(), end, log.noted_log_start()));
         }
         if is_synced_at_once && directory.sync_all().is_err() {
@@ -255,13 +258,14 @@ impl Machine {
 
     fn draw_faults(&self, faults: &mut Faults) {
         let logs = self.lives.len() as u64;
-        match self.draw(8) {
+        match self.draw(9) {
             // Most crashes come in the middle of the work, some in the first steps: in recovery.
             0..=2 => faults.crash_at = Some(self.draw(150 * logs)),
             3 => faults.crash_at = Some(self.draw(20 * logs)),
             4 => faults.fail_write = Some(1 + self.draw(40 * logs)),
             5 => faults.fail_sync = Some(1 + self.draw(20 * logs)),
             6 => faults.full_after_bytes = Some(self.draw(8000 * logs)),
+            7 => faults.fail_reserve = Some(1 + self.draw(4 * logs)),
             _ => {}
         }
     }
@@ -298,6 +302,17 @@ impl Machine {
                 _ => {}
             }
         }
+    }
+}
+
+/// A log that is closed has no blocks behind the ends of its segments.
+fn assert_no_reserve(log: &Log) {
+    let entries = fs::list(log.path()).expect("it is there");
+    for entry in entries
+        .iter()
+        .filter(|entry| name_of(entry.name.as_ref()).ends_with(".log"))
+    {
+        assert_eq!(entry.allocated_bytes, entry.bytes, "{:?}", entry.name);
     }
 }
 

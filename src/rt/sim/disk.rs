@@ -14,6 +14,8 @@
 //! **Errors.** A test may ask for one failed write (nothing is written), one failed sync (the writes it should have covered survive or
 //! not as in a crash, and no later sync covers them: Linux forgets dirty pages after an error), and for a disk that is full after so
 //! many bytes: nothing is written then, and no rename gives a name that its directory has never had. Removed files give room back.
+//! Blocks that are reserved behind the end of a file take room until they are written or the file is truncated; one such reservation may
+//! fail, or find half of its room.
 //!
 //! **A crash** happens at a chosen operation: the image is taken there, and what the program does afterwards is for nothing.
 //!
@@ -47,6 +49,8 @@ pub struct Faults {
     pub fail_write: Option<u64>,
     /// The sync that fails.
     pub fail_sync: Option<u64>,
+    /// The reservation of blocks that finds no room, counted by itself. `fail_write` counts reservations among the writes.
+    pub fail_reserve: Option<u64>,
     /// Bytes that fit the disk, over all writes; removed files give theirs back.
     pub full_after_bytes: Option<u64>,
     /// The machine holds those who write on the spot for so long: the disk takes less than it is given.
@@ -94,6 +98,7 @@ pub(super) struct Disk {
     operations: u64,
     writes: u64,
     syncs: u64,
+    reserves: u64,
     bytes_taken: u64,
     crashed: Option<Image>,
 }
@@ -129,6 +134,7 @@ impl Disk {
             operations: 0,
             writes: 0,
             syncs: 0,
+            reserves: 0,
             bytes_taken: 0,
             crashed: None,
         }
@@ -233,18 +239,13 @@ impl Disk {
         Ok(())
     }
 
-    /// The names in a directory: name, whether it is a directory, bytes.
-    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, bool, u64)>> {
+    /// The names in a directory; those of directories have no file.
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<(PathBuf, Option<SharedInode>)>> {
         if !matches!(self.live.get(path), Some(Node::Directory)) {
             return Err(not_found());
         }
         let inside = self.live.iter().filter(|(name, _)| name.parent() == Some(path));
-        Ok(inside
-            .map(|(name, node)| match node {
-                Node::File(inode) => (name.clone(), false, look_into(inode).len()),
-                Node::Directory => (name.clone(), true, 0),
-            })
-            .collect())
+        Ok(inside.map(|(name, node)| (name.clone(), node.file())).collect())
     }
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
@@ -261,7 +262,7 @@ impl Disk {
 
     pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
         let inode = self.find(path).ok_or_else(not_found)?;
-        self.bytes_taken = self.bytes_taken.saturating_sub(look_into(&inode).len());
+        self.bytes_taken = self.bytes_taken.saturating_sub(look_into(&inode).allocated_bytes());
         let parent = path.parent().unwrap_or(Path::new("")).to_owned();
         self.change(&parent, NameChange::Remove(path.to_owned()));
         Ok(())
@@ -343,12 +344,41 @@ impl Disk {
         if self.faults.fail_write == Some(self.writes) {
             return Err(broken());
         }
-        if self.free_bytes().is_some_and(|free| free < bytes.len() as u64) {
+        let mut inode = look_into(inode);
+        let taken = inode.bytes_not_reserved(position, bytes.len());
+        if self.free_bytes().is_some_and(|free| free < taken) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.bytes_taken += bytes.len() as u64;
-        look_into(inode).write(position, bytes);
+        self.bytes_taken += taken;
+        inode.write(position, bytes);
         Ok(())
+    }
+
+    pub(super) fn truncate(&mut self, inode: &SharedInode, length: usize) {
+        let mut inode = look_into(inode);
+        self.bytes_taken = self.bytes_taken.saturating_sub(inode.bytes_reserved_behind(length));
+        inode.truncate(length);
+    }
+
+    /// Reserves what is missing before `position + length`. Where that finds no room, half of it stays reserved.
+    pub(super) fn reserve(&mut self, inode: &SharedInode, position: u64, length: u64) -> io::Result<()> {
+        self.writes += 1;
+        self.reserves += 1;
+        if self.faults.fail_write == Some(self.writes) {
+            return Err(broken());
+        }
+        let mut inode = look_into(inode);
+        let missing = (position + length).saturating_sub(inode.allocated_bytes());
+        let finds_room =
+            self.faults.fail_reserve != Some(self.reserves) && self.free_bytes().is_none_or(|free| free >= missing);
+        let found = if finds_room { missing } else { missing / 2 };
+        let found = found.min(self.free_bytes().unwrap_or(u64::MAX));
+        self.bytes_taken += found;
+        inode.reserve_more(found);
+        match finds_room {
+            true => Ok(()),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        }
     }
 
     /// Ends a sync that covers the changes with numbers below `covered`.

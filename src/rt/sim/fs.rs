@@ -167,8 +167,28 @@ impl File {
     /// # Errors
     /// None here.
     pub fn truncate(&self, length: u64) -> io::Result<()> {
-        operate(|_| look_into(&self.inode).truncate(index(FilePosition(length))));
+        operate(|disk| disk.truncate(&self.inode, index(FilePosition(length))));
         Ok(())
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub async fn reserve(&self, position: FilePosition, length: u64) -> io::Result<()> {
+        wait_for_disk().await;
+        operate(|disk| disk.reserve(&self.inode, position.0, length))
+    }
+
+    /// # Errors
+    /// None here.
+    pub async fn give_back_behind(&self, length: u64) -> io::Result<()> {
+        wait_for_disk().await;
+        self.truncate(length)
+    }
+
+    /// # Errors
+    /// None here.
+    pub fn allocated_bytes(&self) -> io::Result<u64> {
+        Ok(look_into(&self.inode).allocated_bytes())
     }
 
     /// Everything is in memory.
@@ -247,6 +267,7 @@ pub struct Entry {
     pub name: OsString,
     pub is_directory: bool,
     pub bytes: u64,
+    pub allocated_bytes: u64,
 }
 
 /// # Errors
@@ -269,10 +290,14 @@ pub async fn make_directory(path: impl AsRef<Path>) -> io::Result<()> {
 /// `NotFound`.
 pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
     let names = operate(|disk| disk.list(path.as_ref()))?;
-    let entry = |(name, is_directory, bytes): (PathBuf, bool, u64)| Entry {
-        name: name.file_name().map(OsString::from).unwrap_or_default(),
-        is_directory,
-        bytes,
+    let entry = |(name, inode): (PathBuf, Option<SharedInode>)| {
+        let inode = inode.as_ref().map(look_into);
+        Entry {
+            name: name.file_name().map(OsString::from).unwrap_or_default(),
+            is_directory: inode.is_none(),
+            bytes: inode.as_ref().map_or(0, |inode| inode.len()),
+            allocated_bytes: inode.as_ref().map_or(0, |inode| inode.allocated_bytes()),
+        }
     };
     Ok(names.into_iter().map(entry).collect())
 }
@@ -432,6 +457,11 @@ pub fn space(_path: impl AsRef<Path>) -> io::Result<Space> {
         total_bytes: TOTAL_BYTES,
         free_bytes: free_bytes.unwrap_or(TOTAL_BYTES),
     })
+}
+
+#[must_use]
+pub fn is_on_disk(_path: impl AsRef<Path>) -> bool {
+    true
 }
 
 thread_local! {

@@ -21,6 +21,8 @@ pub(super) struct Inode {
     /// In the order they were made; the first has the number `first_change`.
     changes: Vec<Change>,
     first_change: u64,
+    /// Its blocks are reserved up to here, if that is behind its end.
+    reserved_to: usize,
 }
 
 /// Handles of files may cross cores, as the machine's may.
@@ -56,7 +58,29 @@ impl Inode {
         count
     }
 
+    /// Bytes of its blocks.
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.live.len().max(self.reserved_to) as u64
+    }
+
+    pub(super) fn reserve_more(&mut self, bytes: u64) {
+        self.reserved_to = self.live.len().max(self.reserved_to) + usize::try_from(bytes).unwrap_or(0);
+    }
+
+    /// Bytes of a write that need room.
+    pub(super) fn bytes_not_reserved(&self, position: usize, length: usize) -> u64 {
+        let reserved_from = position.max(self.live.len());
+        let reserved = (position + length).min(self.reserved_to).saturating_sub(reserved_from);
+        (length - reserved) as u64
+    }
+
+    /// Bytes that a truncation gives back.
+    pub(super) fn bytes_reserved_behind(&self, length: usize) -> u64 {
+        self.reserved_to.saturating_sub(length.max(self.live.len())) as u64
+    }
+
     pub(super) fn truncate(&mut self, length: usize) {
+        self.reserved_to = 0;
         self.make(Change::Truncate { length });
     }
 

@@ -18,7 +18,7 @@ const KERNEL_OLDEST: (u32, u32) = (6, 1);
 const LOCKED_MEMORY_BYTES_MIN: u64 = 512 * 1024;
 
 /// The operations of the ring that are used, with their names for people.
-const OPERATIONS: [(u8, &str); 13] = [
+const OPERATIONS: [(u8, &str); 14] = [
     (opcode::AcceptMulti::CODE, "accept"),
     (opcode::RecvMulti::CODE, "recv"),
     (opcode::Send::CODE, "send"),
@@ -27,6 +27,7 @@ const OPERATIONS: [(u8, &str); 13] = [
     (opcode::Read::CODE, "read"),
     (opcode::Write::CODE, "write"),
     (opcode::Fsync::CODE, "fsync"),
+    (opcode::Fallocate::CODE, "fallocate"),
     (opcode::OpenAt::CODE, "open"),
     (opcode::MkDirAt::CODE, "mkdir"),
     (opcode::RenameAt::CODE, "rename"),

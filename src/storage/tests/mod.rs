@@ -7,6 +7,7 @@ mod deletion;
 mod flips;
 mod journal;
 mod kafka;
+mod reserve;
 mod retain;
 mod roll;
 mod truncate;

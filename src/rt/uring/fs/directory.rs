@@ -7,12 +7,13 @@ use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use io_uring::{opcode, types};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
-use super::file::{File, Open};
+use super::file::{File, Open, STAT_BLOCK_BYTES};
 use crate::rt::uring::operations::outcome;
 use crate::rt::uring::reactor::Reactor;
 
@@ -23,6 +24,8 @@ pub struct Entry {
     pub is_directory: bool,
     /// Bytes of a file; of a directory, nothing of use.
     pub bytes: u64,
+    /// Bytes that the blocks of a file take.
+    pub allocated_bytes: u64,
 }
 
 /// Makes the directory and those above it; none of them is synced.
@@ -60,6 +63,7 @@ pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
                 name: entry.file_name(),
                 is_directory: metadata.is_dir(),
                 bytes: metadata.len(),
+                allocated_bytes: metadata.blocks() * STAT_BLOCK_BYTES,
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -204,6 +208,15 @@ pub fn space(path: impl AsRef<Path>) -> io::Result<Space> {
         total_bytes: status.f_blocks.saturating_mul(status.f_frsize),
         free_bytes: status.f_bavail.saturating_mul(status.f_frsize),
     })
+}
+
+/// What a file system in memory calls itself to `statfs(2)`: tmpfs and ramfs.
+const MEMORY_FILE_SYSTEMS: [i64; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Whether the files of `path` have blocks of a disk, rather than pages of memory.
+#[must_use]
+pub fn is_on_disk(path: impl AsRef<Path>) -> bool {
+    rustix::fs::statfs(path.as_ref()).is_ok_and(|status| !MEMORY_FILE_SYSTEMS.contains(&status.f_type))
 }
 
 /// A directory that no other process may use meanwhile; dropped, it is free.

@@ -17,6 +17,7 @@ use super::directory::c_string;
 use super::residency;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;
+use crate::rt::uring::aside;
 use crate::rt::uring::operations::outcome;
 use crate::rt::uring::reactor::Reactor;
 
@@ -25,6 +26,9 @@ const SLICES_MAX: usize = 1024;
 
 /// Bytes of one read through the ring.
 const COLD_READ_BYTES_MAX: usize = 1024 * 1024;
+
+/// The unit of `st_blocks`, whatever the blocks of the file system.
+pub(super) const STAT_BLOCK_BYTES: u64 = 512;
 
 /// New files may be read and written by their owner, and read by the group.
 const NEW_FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP);
@@ -175,6 +179,43 @@ impl File {
             }
         }
         Ok(())
+    }
+
+    /// Has the file system find room for the `length` bytes from `position` on, through the ring; the file stays as long as it is. Who writes
+    /// to the file meanwhile waits.
+    ///
+    /// # Errors
+    /// What `fallocate(2)` says: `Unsupported` where the file system cannot, `StorageFull` where some of it may be reserved all the same.
+    pub async fn reserve(&self, position: FilePosition, length: u64) -> io::Result<()> {
+        let entry = opcode::Fallocate::new(self.fd(), length)
+            .offset(position.0)
+            .mode(libc::FALLOC_FL_KEEP_SIZE)
+            .build();
+        // SAFETY: the held descriptor is open.
+        let (result, _) = unsafe { Reactor::current().submit(entry, Arc::clone(&self.descriptor)) }.await;
+        outcome(result).map(drop)
+    }
+
+    /// Frees what is reserved behind the end of a file that is `length` bytes long, on a thread beside the core. Nobody may write behind
+    /// that end meanwhile: it would be cut off.
+    ///
+    /// # Errors
+    /// What `ftruncate(2)` says.
+    pub async fn give_back_behind(&self, length: u64) -> io::Result<()> {
+        let file = self.clone();
+        match aside::run(&Reactor::current(), move || file.truncate(length)).await {
+            Some(done) => done,
+            None => self.truncate(length),
+        }
+    }
+
+    /// Bytes that the blocks of the file take.
+    ///
+    /// # Errors
+    /// What `fstat(2)` says.
+    pub fn allocated_bytes(&self) -> io::Result<u64> {
+        let status = rustix::fs::fstat(self.descriptor.as_fd())?;
+        Ok(u64::try_from(status.st_blocks).unwrap_or(0) * STAT_BLOCK_BYTES)
     }
 
     /// Reads at `position` on the spot: short only at the end of the file. For what is known to be in the page cache; anything else
