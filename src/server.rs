@@ -19,6 +19,7 @@ use crate::shard::message::Message;
 mod banner;
 mod core;
 mod error;
+mod ports;
 mod start;
 
 pub use error::ServeError;

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Cores of one process; a [`ShardId`](super::ids::ShardId) is a `u16`, and the mesh has a queue for each pair.
 pub const CORES_MAX: usize = 256;
 
+/// With `core.direct`, the broker id of a core is that of its node and so much more for each core before it.
+pub const CORE_ID_STEP: i32 = 10_000;
+
 /// Messages waiting in one direction between two cores. A full queue is answered, never awaited.
 pub const MESH_QUEUE_MESSAGES_MAX: usize = 1024;
 

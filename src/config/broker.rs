@@ -35,6 +35,8 @@ pub struct BrokerConfig {
     pub free_bytes_min: u64,
     /// Threads that own partitions; `None` is one for each CPU that this process may use.
     pub core_count: Option<u16>,
+    /// The first port of those of single cores, where each core is a broker of its own towards clients; 0 is any.
+    pub direct_port: Option<u16>,
     /// Steps that hold a core for too long are measured exactly, and told at the end.
     pub reports_stalls: bool,
     /// Bytes of each journal; `None` is by the free space of the disk.
@@ -118,6 +120,9 @@ impl BrokerConfig {
             core_count: values
                 .whole_or_null("core.count")
                 .and_then(|count| u16::try_from(count).ok()),
+            direct_port: values
+                .bool("core.direct")
+                .then(|| u16::try_from(values.whole("core.direct.port")).unwrap_or(0)),
             reports_stalls: values.bool("core.stalls.report"),
             journal_bytes: values
                 .whole_or_null("journal.bytes")

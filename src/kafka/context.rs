@@ -3,8 +3,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::config::{Config, Endpoint};
+use crate::base::ids::ShardId;
+use crate::config::Config;
 use crate::kafka::fetch_sessions::FetchSessions;
+use crate::kafka::nodes::Nodes;
 use crate::metadata::MetadataImage;
 use crate::shard::Shard;
 
@@ -14,8 +16,10 @@ pub struct Context {
     pub config: Arc<Config>,
     /// Name of the listener: clients are told addresses of the same name.
     pub listener: String,
-    /// Where clients of this listener reach this broker.
-    pub advertised: Endpoint,
+    /// Whom clients of this listener are told of.
+    pub nodes: Nodes,
+    /// The core as which this broker is spoken to: its answers about what it keeps are those of that core alone.
+    pub direct_core: Option<ShardId>,
     /// Of all listeners of the core.
     pub fetch_sessions: Rc<FetchSessions>,
 }

@@ -10,5 +10,6 @@ pub mod fetch_sessions;
 pub mod gather;
 pub mod groups;
 pub mod handlers;
+pub mod nodes;
 pub mod router;
 pub mod session;

@@ -251,6 +251,14 @@ impl Topic {
         self.partitions.get(usize::try_from(partition).ok()?)
     }
 
+    /// A partition's number with that of its topic, whether or not it exists.
+    pub fn partition_id(&self, partition: i32) -> TopicIdPartition {
+        TopicIdPartition {
+            topic_id: self.id,
+            partition,
+        }
+    }
+
     /// Partitions by number.
     pub fn numbered(&self) -> impl Iterator<Item = (i32, &Arc<Partition>)> {
         (0..).zip(&self.partitions)

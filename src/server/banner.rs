@@ -30,11 +30,21 @@ pub(super) fn print(running: &Running) {
         .iter()
         .map(|directory| directory.path().display().to_string())
         .collect();
+    let ports: Vec<String> = shared
+        .listeners
+        .iter()
+        .flat_map(|listener| &listener.direct)
+        .map(|address| address.port().to_string())
+        .collect();
+    let cores = match ports.is_empty() {
+        true => shared.cores.to_string(),
+        false => format!("{}, each a broker of its own: ports {}", shared.cores, ports.join(", ")),
+    };
     let rows = [
         ("cluster id", shared.cluster_id().to_owned()),
         ("data", directories.join(", ")),
         ("listeners", listeners.join(", ")),
-        ("cores", shared.cores.to_string()),
+        ("cores", cores),
         ("acks=all", durability(&shared.journal_bytes)),
     ];
     let mut block = format!("duramen {}\n", env!("CARGO_PKG_VERSION"));

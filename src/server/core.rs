@@ -134,22 +134,28 @@ fn listen(shard: &Rc<Shard>, shared: &Arc<Shared>, connections: &Connections) ->
         .div_ceil(u32::from(shared.cores.max(1)));
     let fetch_sessions = Rc::new(FetchSessions::new(fetch_sessions_max as usize));
     for bound in &shared.listeners {
-        let listener = Listener::bind(bound.address).map_err(|source| ServeError::Listen {
-            listener: bound.name.clone(),
-            address: bound.address.to_string(),
-            source,
-        })?;
-        let context = Rc::new(Context {
-            shard: Rc::clone(shard),
-            config: Arc::clone(&shared.config),
-            listener: bound.name.clone(),
-            advertised: bound.advertised.clone(),
-            fetch_sessions: Rc::clone(&fetch_sessions),
-        });
-        let memory = memory.clone();
-        rt::task::spawn(accept_forever(listener, connections.clone(), move |accepted| {
-            session::serve(Rc::clone(&context), memory.clone(), accepted)
-        }));
+        // The port that all cores share, and the core's own.
+        let own = bound.direct.get(shard.id.index());
+        for (address, direct_core) in [(Some(&bound.address), None), (own, Some(shard.id))] {
+            let Some(address) = address else { continue };
+            let listener = Listener::bind(*address).map_err(|source| ServeError::Listen {
+                listener: bound.name.clone(),
+                address: address.to_string(),
+                source,
+            })?;
+            let context = Rc::new(Context {
+                shard: Rc::clone(shard),
+                config: Arc::clone(&shared.config),
+                listener: bound.name.clone(),
+                nodes: bound.nodes(shared.config.broker.node_id),
+                direct_core,
+                fetch_sessions: Rc::clone(&fetch_sessions),
+            });
+            let memory = memory.clone();
+            rt::task::spawn(accept_forever(listener, connections.clone(), move |accepted| {
+                session::serve(Rc::clone(&context), memory.clone(), accepted)
+            }));
+        }
     }
     rt::task::spawn_background(sweep_stalled(connections.clone(), memory));
     if let Some(idle_max) = shared.config.broker.sockets.idle_max {

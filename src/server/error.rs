@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::base::limits::CORE_ID_STEP;
 use crate::rt;
 use crate::shard::StartError;
 use crate::storage::DirectoryError;
@@ -35,6 +36,12 @@ pub enum ServeError {
         address: String,
         source: io::Error,
     },
+    #[error(
+        "core.direct: the listener {listener} needs {cores} ports from {first} on, and there are no such; choose another core.direct.port"
+    )]
+    NoDirectPorts { listener: String, first: u32, cores: u16 },
+    #[error("core.direct: node.id is {node_id}, and at most {} with it: cores have the broker ids above", CORE_ID_STEP - 1)]
+    DirectNodeId { node_id: i32 },
     #[error("core.count={asked}: at most {cores_max} cores are supported")]
     TooManyCores { asked: u16, cores_max: usize },
     #[error("the cores cannot be started: {0}")]

@@ -12,7 +12,6 @@ use crate::log::journal::ring::bytes_for;
 use crate::log::properties::MetaProperties;
 use crate::metadata::BrokerEndpoint;
 use crate::rt;
-use crate::rt::SocketAddr;
 use crate::rt::cores::CoreHandle;
 use crate::rt::mesh::Endpoint;
 use crate::shard::directories::ClosedShard;
@@ -21,6 +20,7 @@ use crate::shard::metadata_log::last_controller_epoch;
 use crate::storage::{Claim, DirectoryError, LogDirectory};
 
 use super::core::{self, CoreStart};
+use super::ports::{BoundListener, claim_listeners};
 use super::{CoreEvent, ServeError};
 
 /// Kafka: `SecurityProtocol.PLAINTEXT`.
@@ -34,13 +34,6 @@ pub(crate) struct Shared {
     pub directories: Vec<LogDirectory>,
     /// Of each core's journal, by directory; 0 is none.
     pub journal_bytes: Vec<u64>,
-}
-
-/// A listener whose port is known.
-pub(crate) struct BoundListener {
-    pub name: String,
-    pub address: SocketAddr,
-    pub advertised: crate::config::Endpoint,
 }
 
 /// Everything claimed, nothing started.
@@ -63,7 +56,7 @@ impl Prepared {
         let shared = Arc::new(Shared {
             cores,
             journal_bytes: journal_sizes(&config, &directories, cores),
-            listeners: claim_listeners(&config)?,
+            listeners: claim_listeners(&config, cores)?,
             directories,
             config,
         });
@@ -227,40 +220,4 @@ fn identity_of(directories: &[String]) -> Result<Option<MetaProperties>, Directo
         }
     }
     Ok(None)
-}
-
-fn claim_listeners(config: &Config) -> Result<Vec<BoundListener>, ServeError> {
-    let mut bound = Vec::new();
-    for listener in &config.broker.listeners {
-        let name = &listener.name;
-        let wanted = listener.bind.to_string();
-        let resolved =
-            rt::host::resolve(&listener.bind.host, listener.bind.port).map_err(|source| ServeError::Resolve {
-                listener: name.clone(),
-                address: wanted.clone(),
-                source,
-            })?;
-        let address = rt::net::claim(resolved).map_err(|source| {
-            let (listener, address) = (name.clone(), wanted.clone());
-            if source.kind() == std::io::ErrorKind::AddrInUse {
-                ServeError::PortTaken { listener, address }
-            } else {
-                ServeError::Listen {
-                    listener,
-                    address,
-                    source,
-                }
-            }
-        })?;
-        let mut advertised = listener.advertised.clone();
-        if advertised.port == 0 {
-            advertised.port = address.port();
-        }
-        bound.push(BoundListener {
-            name: name.clone(),
-            address,
-            advertised,
-        });
-    }
-    Ok(bound)
 }

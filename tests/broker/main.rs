@@ -30,6 +30,7 @@ mod config_bounds;
 mod configs;
 mod consumer_group_fixture;
 mod consumer_groups;
+mod direct;
 mod directories;
 mod drives;
 mod durability;

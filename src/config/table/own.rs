@@ -7,6 +7,11 @@ properties! {
 
     "core.count", Int, null, Within(1, 256), Start, Used:
         "threads, one pinned to each CPU; by default as many as the CPUs that this process may use";
+    "core.direct", Bool, "false", Any, Start, Used:
+        "whether each core is a broker of its own towards clients, with a port of its own: they connect to the core that owns a partition or a \
+         group, and no request crosses to another core; broker ids are node.id, node.id + 10000 and so on";
+    "core.direct.port", Int, "19092", Within(0, 65535), Start, Used:
+        "the first of the ports of core.direct, of which each listener takes as many as there are cores; 0 is any free ports";
     "core.stalls.report", Bool, "false", Any, Start, Used, internal:
         "whether steps that hold a core for too long are measured exactly and told at the end, for tests";
     "log.dirs.free.bytes.min", Long, "67108864", AtLeast(0), Start, Used:

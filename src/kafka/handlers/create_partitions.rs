@@ -17,7 +17,14 @@ use crate::shard::message::{ShardReply, ShardRequest};
 /// # Errors
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
-    let request: CreatePartitionsRequest = call.decode()?;
+    let mut request: CreatePartitionsRequest = call.decode()?;
+    let assignments = request
+        .topics
+        .iter_mut()
+        .flat_map(|topic| topic.assignments.iter_mut().flatten());
+    for id in assignments.flat_map(|assignment| &mut assignment.broker_ids) {
+        *id = call.context.nodes.node_of(*id);
+    }
     let unanswered = request.topics.iter().map(|topic| CreatePartitionsTopicResult {
         name: topic.name.clone(),
         ..CreatePartitionsTopicResult::default()

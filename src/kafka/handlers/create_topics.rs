@@ -34,7 +34,11 @@ struct Creating {
 /// # Errors
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
-    let request: CreateTopicsRequest = call.decode()?;
+    let mut request: CreateTopicsRequest = call.decode()?;
+    let assignments = request.topics.iter_mut().flat_map(|topic| &mut topic.assignments);
+    for id in assignments.flat_map(|assignment| &mut assignment.broker_ids) {
+        *id = call.context.nodes.node_of(*id);
+    }
     let creating = Creating {
         config: Arc::clone(&call.context.config),
         names: request.topics.iter().map(|topic| topic.name.clone()).collect(),

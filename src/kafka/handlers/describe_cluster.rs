@@ -30,17 +30,17 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     };
     match asked {
         ENDPOINT_BROKERS => {
-            let node = call.context.config.broker.node_id.0;
-            let endpoint = &call.context.advertised;
-            response.cluster_id = call.context.image().cluster_id.to_string();
-            response.controller_id = node;
-            response.brokers = vec![DescribeClusterBroker {
-                broker_id: node,
-                host: endpoint.host.clone(),
-                port: i32::from(endpoint.port),
+            let nodes = &call.context.nodes;
+            let brokers = nodes.all().map(|node| DescribeClusterBroker {
+                broker_id: node.id,
+                host: node.host,
+                port: node.port,
                 rack: call.context.config.broker.rack.clone(),
                 ..DescribeClusterBroker::default()
-            }];
+            });
+            response.cluster_id = call.context.image().cluster_id.to_string();
+            response.controller_id = nodes.controller();
+            response.brokers = brokers.collect();
         }
         ENDPOINT_CONTROLLERS => {
             response.error_code = ErrorCode::MISMATCHED_ENDPOINT_TYPE.0;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::{Config, Described, Kind, Source};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal};
+use crate::kafka::nodes::Nodes;
 use crate::metadata::controller::validate_topic_name;
 use crate::metadata::{ConfigResource, MetadataImage};
 
@@ -43,10 +44,11 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         version: call.version,
     };
     let (image, config) = (call.context.image(), Arc::clone(&call.context.config));
+    let nodes = call.context.nodes.clone();
     let rows = request.resources.len().saturating_mul(ROWS_OF_A_RESOURCE);
     call.respond_rows(rows, move || {
         let results = request.resources.iter().map(|resource| {
-            let described = settings_of(&image, &config, resource);
+            let described = settings_of(&image, &nodes, &config, resource);
             described.map_or_else(
                 |refusal| refused(resource, refusal),
                 |described| result(resource, described, detail),
@@ -72,6 +74,7 @@ fn refused(resource: &DescribeConfigsResource, refusal: Refusal) -> DescribeConf
 
 fn settings_of(
     image: &MetadataImage,
+    nodes: &Nodes,
     config: &Config,
     resource: &DescribeConfigsResource,
 ) -> Result<Vec<Described>, Refusal> {
@@ -92,11 +95,11 @@ fn settings_of(
         GROUP => Ok(config.describe_group(image.config(&ConfigResource::group(name)))),
         // The settings that all brokers share are those that are not set: there is no such layer yet.
         BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if *name == config.broker.node_id.0.to_string() => Ok(config.describe_broker()),
+        BROKER if nodes.ids().any(|id| *name == id.to_string()) => Ok(config.describe_broker()),
         BROKER => {
             let message = format!(
                 "Unexpected broker id, expected {} or empty string, but received {name}",
-                config.broker.node_id.0
+                nodes.controller()
             );
             Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
         }

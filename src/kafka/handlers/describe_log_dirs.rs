@@ -39,12 +39,15 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         }
         wanted
     });
-    let cores = call.context.shard.cores;
+    let cores = match call.context.direct_core {
+        Some(ShardId(core)) => core..core + 1,
+        None => 0..call.context.shard.cores,
+    };
     let describing = Describing {
         wanted,
         sizes: Vec::new(),
     };
-    let asked = (0..cores).map(|core| (ShardId(core), ShardRequest::LogSizes));
+    let asked = cores.map(|core| (ShardId(core), ShardRequest::LogSizes));
     Gather::start(call, describing, asked, absorb, finish);
     Ok(())
 }

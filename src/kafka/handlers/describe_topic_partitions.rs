@@ -11,6 +11,7 @@ use duramen_wire::messages::describe_topic_partitions_response::{
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::handlers::metadata::{AuthorizedOperations, is_internal};
+use crate::kafka::nodes::Nodes;
 use crate::metadata::controller::validate_topic_name;
 use crate::metadata::{MetadataImage, Topic};
 
@@ -23,7 +24,10 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let limit = i32::try_from(call.context.config.broker.request_partitions_max).unwrap_or(i32::MAX);
     let limit = limit.min(request.response_partition_limit).max(1);
     let response = match check(&request) {
-        Ok(()) => describe(&call.context.image(), &request, usize::try_from(limit).unwrap_or(1)),
+        Ok(()) => {
+            let limit = usize::try_from(limit).unwrap_or(1);
+            describe(&call.context.image(), &call.context.nodes, &request, limit)
+        }
         Err(code) => refuse(&request, code),
     };
     call.respond(&response);
@@ -56,6 +60,7 @@ fn refuse(request: &DescribeTopicPartitionsRequest, code: ErrorCode) -> Describe
 
 fn describe(
     image: &MetadataImage,
+    nodes: &Nodes,
     request: &DescribeTopicPartitionsRequest,
     limit: usize,
 ) -> DescribeTopicPartitionsResponse {
@@ -84,7 +89,7 @@ fn describe(
         };
         let from = if *name == first { first_partition } else { 0 };
         let until = topic.partitions.len().min(from.saturating_add(remaining));
-        response.topics.push(part_of(topic, from, until));
+        response.topics.push(part_of(topic, nodes, from, until));
         if until < topic.partitions.len() {
             response.next_cursor = Some(cursor(name, until));
             break;
@@ -115,18 +120,21 @@ fn missing(name: &str) -> DescribeTopicPartitionsResponseTopic {
     }
 }
 
-fn part_of(topic: &Topic, from: usize, until: usize) -> DescribeTopicPartitionsResponseTopic {
+fn part_of(topic: &Topic, nodes: &Nodes, from: usize, until: usize) -> DescribeTopicPartitionsResponseTopic {
     let numbered = topic.numbered().take(until).skip(from);
-    let partitions = numbered.map(|(index, state)| DescribeTopicPartitionsResponsePartition {
-        partition_index: index,
-        leader_id: state.leader.map_or(-1, |leader| leader.0),
-        leader_epoch: state.leader_epoch.0,
-        replica_nodes: state.replicas.iter().map(|node| node.0).collect(),
-        isr_nodes: state.isr.iter().map(|node| node.0).collect(),
-        // No leader is chosen among replicas that are not in sync: there is one replica.
-        eligible_leader_replicas: Some(Vec::new()),
-        last_known_elr: Some(Vec::new()),
-        ..DescribeTopicPartitionsResponsePartition::default()
+    let partitions = numbered.map(|(index, state)| {
+        let placed = nodes.of(topic.partition_id(index), state);
+        DescribeTopicPartitionsResponsePartition {
+            partition_index: index,
+            leader_id: placed.leader,
+            leader_epoch: state.leader_epoch.0,
+            replica_nodes: placed.replicas,
+            isr_nodes: placed.in_sync,
+            // No leader is chosen among replicas that are not in sync: there is one replica.
+            eligible_leader_replicas: Some(Vec::new()),
+            last_known_elr: Some(Vec::new()),
+            ..DescribeTopicPartitionsResponsePartition::default()
+        }
     });
     DescribeTopicPartitionsResponseTopic {
         name: Some(topic.name.to_string()),

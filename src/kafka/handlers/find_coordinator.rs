@@ -43,8 +43,12 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 }
 
 fn find(call: &Call, key_type: i8, key: String) -> Coordinator {
+    let place = match key_type {
+        GROUP => place_of(&call.context.image(), &key),
+        _ => None,
+    };
     let code = match key_type {
-        GROUP if place_of(&call.context.image(), &key).is_some() => ErrorCode::NONE,
+        GROUP if place.is_some() => ErrorCode::NONE,
         GROUP => {
             call.context.shard.auto_create_topic(OFFSETS_TOPIC);
             ErrorCode::COORDINATOR_NOT_AVAILABLE
@@ -60,11 +64,11 @@ fn find(call: &Call, key_type: i8, key: String) -> Coordinator {
         error_code: code.0,
         ..Coordinator::default()
     };
-    if !code.is_error() {
-        let endpoint = &call.context.advertised;
-        coordinator.node_id = call.context.config.broker.node_id.0;
-        coordinator.host.clone_from(&endpoint.host);
-        coordinator.port = i32::from(endpoint.port);
+    if let Some(place) = place {
+        let owner = call.context.nodes.owner(place);
+        coordinator.node_id = owner.id;
+        coordinator.host = owner.host;
+        coordinator.port = owner.port;
     }
     coordinator
 }

@@ -35,7 +35,6 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         return Ok(());
     }
     let image = call.context.image();
-    let node = call.context.config.broker.node_id.0;
     for resource_type in kinds {
         let named = |resource_name| ConfigResource {
             resource_name,
@@ -46,7 +45,10 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
                 let names = image.topics().map(|topic| topic.name.to_string());
                 response.config_resources.extend(names.map(named));
             }
-            BROKER | BROKER_LOGGER => response.config_resources.push(named(node.to_string())),
+            BROKER | BROKER_LOGGER => {
+                let ids = call.context.nodes.ids().map(|id| id.to_string());
+                response.config_resources.extend(ids.map(named));
+            }
             GROUP => {
                 let names = image.configured(GROUP).map(str::to_owned);
                 response.config_resources.extend(names.map(named));

@@ -47,7 +47,11 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         },
         response: ListGroupsResponse::default(),
     };
-    let asked = places(&call.context.image()).into_iter().map(|place| Asking {
+    let mut places = places(&call.context.image());
+    if let Some(core) = call.context.direct_core {
+        places.retain(|place| call.context.shard.owner(*place) == core);
+    }
+    let asked = places.into_iter().map(|place| Asking {
         tag: 0,
         place: Some(place),
         request: Request::List,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::base::ids::TopicId;
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::ErrorCode;
+use crate::kafka::nodes::Nodes;
 use crate::metadata::controller::validate_topic_name;
 use crate::metadata::{MetadataImage, Topic};
 use crate::shard::Shard;
@@ -67,16 +68,17 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
     let image = call.context.image();
     let config = &call.context.config.broker;
     let may_create = request.allow_auto_topic_creation && config.auto_create_topics;
-    let endpoint = &call.context.advertised;
+    let nodes = &call.context.nodes;
+    let told = nodes.all().map(|node| MetadataResponseBroker {
+        node_id: node.id,
+        host: node.host,
+        port: node.port,
+        rack: config.rack.clone(),
+    });
     let mut response = MetadataResponse {
-        brokers: vec![MetadataResponseBroker {
-            node_id: config.node_id.0,
-            host: endpoint.host.clone(),
-            port: i32::from(endpoint.port),
-            rack: config.rack.clone(),
-        }],
+        brokers: told.collect(),
         cluster_id: Some(image.cluster_id.to_string()),
-        controller_id: config.node_id.0,
+        controller_id: nodes.controller(),
         cluster_authorized_operations: AuthorizedOperations::CLUSTER
             .to_wire(request.include_cluster_authorized_operations),
         ..MetadataResponse::default()
@@ -93,10 +95,11 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             topics.into_iter().map(|topic| Found::None(refused(topic))).collect()
         }
     };
+    let nodes = nodes.clone();
     call.respond_rows(found.iter().map(Found::rows).sum(), move || {
         let topics = found.into_iter().map(|found| {
             let (topic, exists) = match found {
-                Found::Topic(topic) => (describe(&topic), true),
+                Found::Topic(topic) => (describe(&topic, &nodes), true),
                 Found::None(missing) => (missing, false),
             };
             MetadataResponseTopic {
@@ -188,14 +191,17 @@ fn missing(name: Option<String>, id: TopicId, code: ErrorCode) -> MetadataRespon
     }
 }
 
-fn describe(topic: &Topic) -> MetadataResponseTopic {
-    let partitions = topic.numbered().map(|(index, state)| MetadataResponsePartition {
-        partition_index: index,
-        leader_id: state.leader.map_or(-1, |leader| leader.0),
-        leader_epoch: state.leader_epoch.0,
-        replica_nodes: state.replicas.iter().map(|node| node.0).collect(),
-        isr_nodes: state.isr.iter().map(|node| node.0).collect(),
-        ..MetadataResponsePartition::default()
+fn describe(topic: &Topic, nodes: &Nodes) -> MetadataResponseTopic {
+    let partitions = topic.numbered().map(|(index, state)| {
+        let placed = nodes.of(topic.partition_id(index), state);
+        MetadataResponsePartition {
+            partition_index: index,
+            leader_id: placed.leader,
+            leader_epoch: state.leader_epoch.0,
+            replica_nodes: placed.replicas,
+            isr_nodes: placed.in_sync,
+            ..MetadataResponsePartition::default()
+        }
     });
     MetadataResponseTopic {
         name: Some(topic.name.to_string()),

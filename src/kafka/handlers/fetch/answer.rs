@@ -1,5 +1,7 @@
 //! The answer of a fetch: record data is copied when it is small, and sent from its file when it is not.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use duramen_wire::Records;
 use duramen_wire::messages::fetch_response::{
@@ -10,6 +12,7 @@ use crate::base::limits::FETCH_COPY_BYTES_MAX;
 use crate::kafka::call::Call;
 use crate::kafka::errors::{ErrorCode, read_error};
 use crate::kafka::fetch_sessions::{FetchContext, NO_SESSION, Told};
+use crate::kafka::nodes::Node;
 use crate::partition::types::{ReadOutcome, ReadRange};
 use crate::rt;
 
@@ -56,7 +59,7 @@ pub(super) fn respond(call: Call, session: &FetchContext, plan: &Plan, wanted: &
         });
     }
     if call.version >= NEW_LEADER_VERSION_MIN {
-        name_leaders(&call, plan, &mut response);
+        name_leaders(&call, plan, wanted, &mut response);
     }
     match session {
         FetchContext::Sessionless => {}
@@ -174,28 +177,29 @@ fn copy(range: &ReadRange, bytes: u32) -> std::io::Result<Option<Bytes>> {
     Ok(Some(copied.freeze()))
 }
 
-/// Names this broker as the leader wherever a reader's epoch was fenced.
-fn name_leaders(call: &Call, plan: &Plan, response: &mut FetchResponse) {
-    let node = call.context.config.broker.node_id.0;
-    let mut named = false;
+/// Names the leader wherever a reader's epoch was fenced.
+fn name_leaders(call: &Call, plan: &Plan, wanted: &[Wanted], response: &mut FetchResponse) {
+    let mut named: BTreeMap<i32, Node> = BTreeMap::new();
     for (topic, answers) in plan.topics.iter().zip(&mut response.responses) {
         for (partition, data) in topic.partitions.iter().zip(&mut answers.partitions) {
-            if data.error_code == ErrorCode::FENCED_LEADER_EPOCH.0 {
+            let read = partition.wanted.ok().and_then(|place| wanted.get(place));
+            if let Some(read) = read
+                && data.error_code == ErrorCode::FENCED_LEADER_EPOCH.0
+            {
+                let owner = call.context.nodes.owner(read.id);
                 data.current_leader = LeaderIdAndEpoch {
-                    leader_id: node,
+                    leader_id: owner.id,
                     leader_epoch: partition.leader_epoch.0,
                 };
-                named = true;
+                named.insert(owner.id, owner);
             }
         }
     }
-    if named {
-        let endpoint = &call.context.advertised;
-        response.node_endpoints = vec![NodeEndpoint {
-            node_id: node,
-            host: endpoint.host.clone(),
-            port: i32::from(endpoint.port),
-            ..NodeEndpoint::default()
-        }];
-    }
+    let endpoints = named.into_values().map(|node| NodeEndpoint {
+        node_id: node.id,
+        host: node.host,
+        port: node.port,
+        ..NodeEndpoint::default()
+    });
+    response.node_endpoints = endpoints.collect();
 }
