@@ -195,12 +195,11 @@ impl FetchContext {
         }
     }
 
-    /// Whether an answer about a partition goes to the client: in a session only if it says something new.
-    #[must_use]
-    pub fn tells(&self, topic: &Rc<str>, topic_id: TopicId, data: &PartitionData) -> bool {
+    /// Leaves of the answers to a plan those that go to the client: in a session, what says something new.
+    pub fn retain_news<'a>(&self, answers: impl Iterator<Item = (&'a Rc<str>, TopicId, &'a mut Vec<PartitionData>)>) {
         match self {
-            Self::Sessionless | Self::Full => true,
-            Self::Incremental { session, .. } => session.borrow_mut().tells(topic, topic_id, data),
+            Self::Sessionless | Self::Full => {}
+            Self::Incremental { session, .. } => session.borrow_mut().retain_news(answers),
         }
     }
 }

@@ -134,26 +134,34 @@ impl Session {
         topics
     }
 
-    /// Whether the client must be told of an answer, which it then was (Kafka: `CachedPartition.maybeUpdateResponseData`).
-    pub(super) fn tells(&mut self, topic: &Rc<str>, topic_id: TopicId, data: &PartitionData) -> bool {
-        let Some(turn) = self.turn_of(topic, topic_id, data.partition_index) else {
-            // Forgotten by a request that came after this one.
-            return true;
-        };
-        let Some(remembered) = self.in_turn.get_mut(&turn) else {
-            return true;
-        };
-        let has_records = data.records.bytes() > 0;
-        let tells = has_records
-            || data.error_code != 0
-            || remembered.high_watermark != data.high_watermark
-            || remembered.log_start_offset != data.log_start_offset
-            || data.diverging_epoch.epoch >= 0;
-        remembered.was_told(data);
-        if has_records && let Some(remembered) = self.in_turn.remove(&turn) {
-            self.add_last(remembered);
+    /// Leaves of answers those that the client must be told of, and has it told (Kafka: `CachedPartition.maybeUpdateResponseData`). They are
+    /// about the partitions in the order in which [`topics`](Self::topics) named them, and nothing has changed since.
+    pub(super) fn retain_news<'a>(
+        &mut self,
+        answers: impl Iterator<Item = (&'a Rc<str>, TopicId, &'a mut Vec<PartitionData>)>,
+    ) {
+        let mut sent = Vec::new();
+        let mut in_turn = self.in_turn.iter_mut();
+        for (topic, topic_id, partitions) in answers {
+            partitions.retain(|data| {
+                let next = in_turn.next();
+                let next = next.filter(|(_, remembered)| remembered.key.is(topic, topic_id, data.partition_index));
+                let Some((turn, remembered)) = next else {
+                    let is_out_of_order = true;
+                    crate::never!(is_out_of_order);
+                    return true;
+                };
+                if data.records.bytes() > 0 {
+                    sent.push(*turn);
+                }
+                remembered.tells(data)
+            });
         }
-        tells
+        for turn in sent {
+            if let Some(remembered) = self.in_turn.remove(&turn) {
+                self.add_last(remembered);
+            }
+        }
     }
 
     /// The client was told of a partition, where it stands in turn.
@@ -174,7 +182,24 @@ impl Session {
     }
 }
 
+impl Key {
+    fn is(&self, topic: &str, topic_id: TopicId, partition: i32) -> bool {
+        self.partition == partition && self.topic_id == topic_id && *self.topic == *topic
+    }
+}
+
 impl Remembered {
+    /// Whether the client must be told of an answer, which it then was.
+    fn tells(&mut self, data: &PartitionData) -> bool {
+        let tells = data.records.bytes() > 0
+            || data.error_code != 0
+            || self.high_watermark != data.high_watermark
+            || self.log_start_offset != data.log_start_offset
+            || data.diverging_epoch.epoch >= 0;
+        self.was_told(data);
+        tells
+    }
+
     fn was_told(&mut self, data: &PartitionData) {
         // After an error the client is told again, whatever stands there then.
         self.high_watermark = if data.error_code == 0 { data.high_watermark } else { -1 };

@@ -92,11 +92,8 @@ fn begin_session(call: &Call, plan: &Plan, response: &FetchResponse) -> i32 {
 }
 
 fn leave_out_what_is_known(session: &FetchContext, plan: &Plan, response: &mut FetchResponse) {
-    for (topic, answers) in plan.topics.iter().zip(&mut response.responses) {
-        answers
-            .partitions
-            .retain(|data| session.tells(&topic.name, topic.id, data));
-    }
+    let answers = plan.topics.iter().zip(&mut response.responses);
+    session.retain_news(answers.map(|(topic, answers)| (&topic.name, topic.id, &mut answers.partitions)));
     response.responses.retain(|topic| !topic.partitions.is_empty());
 }
 
