@@ -6,7 +6,7 @@ use duramen_wire::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use duramen_wire::messages::offset_fetch_response::OffsetFetchResponse;
-use duramen_wire::messages::{OffsetDeleteRequest, OffsetFetchRequest};
+use duramen_wire::messages::{OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest};
 
 use crate::codes::{
     GROUP_ID_NOT_FOUND, GROUP_SUBSCRIBED_TO_TOPIC, ILLEGAL_GENERATION, NONE, OFFSET_METADATA_TOO_LARGE,
@@ -373,4 +373,41 @@ fn a_damaged_batch_is_passed_over() {
         "{}",
         broker.said()
     );
+}
+
+/// Commits that come together, short ones and long ones between them, count in their order, and a fetch among them sees those before it.
+#[test]
+fn commits_that_come_together_keep_their_order() {
+    const ROUNDS: i64 = 100;
+    let (mut broker, mut client) = start(1);
+    let topic = create_topic(&mut client, "together", 2);
+    wait_for_partitions(&mut client, &topic, 2);
+    let group = new_group(&mut client);
+    let mut requests = Vec::new();
+    for offset in 0..ROUNDS {
+        for partition in 0..2 {
+            let mut commit = commit_request(&group, &topic, partition, offset);
+            if offset % 10 == 7 {
+                commit.topics[0].partitions[0].committed_metadata = Some("x".repeat(4000));
+            }
+            requests.push(crate::client::frame(COMMIT, 1, &commit));
+        }
+        requests.push(crate::client::frame(9, 1, &request(9, &group, &topic, Some(&[0, 1]))));
+    }
+    client.send_bytes(&requests.concat());
+    for offset in 0..ROUNDS {
+        for _ in 0..2 {
+            let answer = client.receive::<OffsetCommitRequest>(COMMIT, 1);
+            assert_eq!(answer.topics[0].partitions[0].error_code, NONE, "{offset}");
+        }
+        let fetched = offsets(&client.receive::<OffsetFetchRequest>(9, 1));
+        let fetched: Vec<_> = fetched.iter().map(|fetched| (fetched.0, fetched.1)).collect();
+        assert_eq!(fetched, [(0, offset), (1, offset)]);
+    }
+    broker.kill_and_restart(1);
+    let mut client = broker.client();
+    wait_for_coordinator(&mut client, &group);
+    for partition in 0..2 {
+        assert_eq!(fetch(&mut client, &group, &topic, partition), ROUNDS - 1);
+    }
 }

@@ -81,8 +81,8 @@ impl Loader {
                 let pending = self.pending.entry(producer.0).or_default();
                 pending.insert(key, (view.offset, record));
             }
-            (Some(key), None) => self.settle(&key, view.offset, &record),
-            (None, _) => self.coordinator.replay(&record),
+            (Some(key), None) if !self.pending.is_empty() => self.settle(&key, view.offset, &record),
+            (Some(_) | None, _) => self.coordinator.replay(&record),
         }
     }
 

@@ -48,6 +48,7 @@ impl Shard {
     async fn walk(self: &Rc<Self>, row: &Rc<Row>, mut look: impl FnMut(&Coordinator, Option<&Arc<str>>) -> Walked) {
         let mut after: Option<Arc<str>> = None;
         loop {
+            self.append_gathered(row);
             let walked = match &*row.phase.borrow() {
                 Phase::Serving(coordinator) => look(coordinator, after.as_ref()),
                 Phase::Loading | Phase::Over => return,

@@ -121,6 +121,7 @@ impl Shard {
     /// Ends a coordinator; all that wait for it are told to look for another.
     pub(super) fn end_coordinator(self: &Rc<Self>, row: &Rc<Row>) {
         let phase = row.phase.replace(Phase::Over);
+        self.refuse_gathered(row);
         if let Phase::Serving(mut coordinator) = phase {
             for (ticket, answer) in coordinator.take_waiting().answers {
                 self.give(row, ticket, answer);

@@ -7,6 +7,7 @@
 //! Invariants:
 //! - A request waits in `waiting` until its answer; a coordinator that ends answers all of them.
 //! - The row's timer is never later than the coordinator's next deadline.
+//! - What is decided beside commits is decided when all gathered commits are appended.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,13 +18,14 @@ use crate::base::offset::Offset;
 use crate::base::time::Monotonic;
 use crate::config::GroupConfig;
 use crate::coordinator::group::consumer::assign::Assignor;
-use crate::coordinator::group::{Config, Coordinator, Now, OFFSETS_TOPIC, Ticket, consumer};
+use crate::coordinator::group::{Config, Coordinator, Effects, Now, OFFSETS_TOPIC, Ticket, consumer};
 use crate::metadata::MetadataImage;
 use crate::rt;
 use crate::shard::{Origin, Shard};
 
 mod catalogue;
 mod expiry;
+mod gathered;
 mod load;
 mod serve;
 pub(super) mod topic;
@@ -56,6 +58,8 @@ struct Row {
     shard: Weak<Shard>,
     phase: RefCell<Phase>,
     waiting: RefCell<HashMap<Ticket, Asker>>,
+    /// Commits that were decided and are not appended yet.
+    gathered: RefCell<Effects>,
     next_ticket: Cell<u64>,
     /// The end of what it has appended.
     appended: Cell<Offset>,
@@ -96,6 +100,7 @@ impl Shard {
                     shard: Rc::downgrade(self),
                     phase: RefCell::new(Phase::Loading),
                     waiting: RefCell::default(),
+                    gathered: RefCell::default(),
                     next_ticket: Cell::new(0),
                     appended: Cell::new(Offset::ZERO),
                     armed: Cell::new(None),

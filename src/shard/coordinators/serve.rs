@@ -32,12 +32,20 @@ impl Shard {
             return;
         };
         let ticket = row.park(asker);
+        let is_commit = matches!(request, Request::CommitOffsets(_));
+        if !is_commit {
+            self.append_gathered(&row);
+        }
         let effects = match &mut *row.phase.borrow_mut() {
             Phase::Serving(coordinator) => coordinator.handle(ticket, request, now()),
             Phase::Loading => Effects::answer(ticket, request.refused(GroupError::Loading)),
             Phase::Over => Effects::answer(ticket, request.refused(GroupError::NotCoordinator)),
         };
-        self.settle(&row, effects);
+        if is_commit {
+            self.gather(&row, effects);
+        } else {
+            self.settle(&row, effects);
+        }
     }
 
     /// Appends records and gives answers when they are on the disk.
@@ -171,6 +179,7 @@ impl Expire for Row {
         let Some(shard) = self.shard.upgrade() else { return };
         rt::task::begin_part("group deadlines");
         self.armed.set(None);
+        shard.append_gathered(&self);
         let effects = match &mut *self.phase.borrow_mut() {
             Phase::Serving(coordinator) => coordinator.on_deadline(now(), DEADLINES_PER_STEP_MAX),
             Phase::Loading | Phase::Over => return,

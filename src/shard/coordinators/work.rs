@@ -18,6 +18,7 @@ impl Shard {
         rt::task::spawn_background(async move {
             while has_work(&row) {
                 rt::task::begin_part("group work");
+                shard.append_gathered(&row);
                 let effects = match &mut *row.phase.borrow_mut() {
                     Phase::Serving(coordinator) => coordinator.work(now()),
                     Phase::Loading | Phase::Over => break,
