@@ -66,6 +66,8 @@ pub enum Demand {
     None,
     /// It fills fast.
     Hot,
+    /// As its topic is set (`preallocate`), from its beginning to its end.
+    Whole,
 }
 
 /// A segment as it stands.
@@ -97,24 +99,23 @@ impl Extent {
 /// What to reserve of a segment; `None` where there is enough, or no room for it.
 #[must_use]
 pub fn plan_reserve(demand: Demand, segment: &Standing, measures: &Measures) -> Option<Extent> {
-    match demand {
+    let (ahead_bytes, bytes_max) = match demand {
         Demand::None => return None,
-        Demand::Hot => {}
-    }
+        Demand::Hot => (measures.ahead_bytes, segment.allowance_bytes / EXTENT_PARTS),
+        Demand::Whole => (segment.segment_bytes_max, segment.allowance_bytes),
+    };
     let begin = segment.reserved_to.max(segment.bytes);
     if begin - segment.bytes > measures.ahead_bytes / 2 {
         return None;
     }
-    let wanted_to = segment.bytes.saturating_add(measures.ahead_bytes);
+    let wanted_to = segment.bytes.saturating_add(ahead_bytes);
     // No rest of a segment is left that is not worth a call of its own.
     let wanted_to = if wanted_to.saturating_add(measures.extent_bytes_min) > segment.segment_bytes_max {
         segment.segment_bytes_max
     } else {
         wanted_to
     };
-    let bytes = wanted_to
-        .saturating_sub(begin)
-        .min(segment.allowance_bytes / EXTENT_PARTS);
+    let bytes = wanted_to.saturating_sub(begin).min(bytes_max);
     (bytes >= measures.extent_bytes_min).then_some(Extent {
         begin,
         end: begin + bytes,
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_hot_segment_has_extents_ahead_of_its_end() {
-        use Demand::{Hot, None};
+        use Demand::{Hot, None, Whole};
         let (bytes, max, much) = (100 * MIB, GIB, 100 * GIB);
         for (demand, bytes, reserved_to, max, allowance, planned) in [
             (None, bytes, 0, max, much, (0, 0)),
@@ -177,6 +178,16 @@ mod tests {
             (Hot, bytes, 0, max, 16 * MIB, (100, 104)),
             (Hot, bytes, 0, max, 16 * MIB - 1, (0, 0)),
             (Hot, bytes, 0, max, 0, (0, 0)),
+            // All of it, or what there is.
+            (Whole, 0, 0, max, much, (0, 1024)),
+            (Whole, bytes, 0, max, much, (100, 1024)),
+            (Whole, bytes, GIB, max, much, (0, 0)),
+            (Whole, bytes, 1000 * MIB, max, much, (0, 0)),
+            (Whole, bytes, 164 * MIB, max, much, (0, 0)),
+            (Whole, bytes, 132 * MIB, max, much, (132, 1024)),
+            (Whole, bytes, 0, max, 80 * MIB, (100, 180)),
+            (Whole, bytes, 0, max, 4 * MIB - 1, (0, 0)),
+            (Whole, 0, 0, 4 * MIB - 1, much, (0, 0)),
             (Hot, u64::MAX - 1, 0, u64::MAX, u64::MAX, (0, 0)),
         ] {
             let told = format!("{demand:?} {bytes} {reserved_to} {max} {allowance}");

@@ -19,6 +19,8 @@ pub struct Settings {
     pub index_bytes_max: u32,
     /// `index.interval.bytes`: bytes of batches between two entries of an index.
     pub index_interval_bytes: u32,
+    /// `preallocate`: a segment has its blocks reserved as a whole when it begins, where there is room for that.
+    pub preallocate: bool,
 }
 
 impl Default for Settings {
@@ -30,6 +32,7 @@ impl Default for Settings {
             segment_jitter_ms: 0,
             index_bytes_max: 10 * 1024 * 1024,
             index_interval_bytes: 4096,
+            preallocate: false,
         }
     }
 }

@@ -193,6 +193,7 @@ pub fn log_settings(config: &TopicConfig) -> Settings {
         segment_jitter_ms: drawn_below(config.segment_jitter_ms.min(segment_ms)),
         index_bytes_max: config.segment_index_bytes,
         index_interval_bytes: config.index_interval_bytes,
+        preallocate: config.preallocate,
     }
 }
 

@@ -167,16 +167,20 @@ impl Log {
             let log = self.clone();
             task::spawn(async move {
                 let place = log.take_place().await;
-                // A failure has taken the directory offline.
-                drop(log.reserve_more(&place).await);
-                log.inner.place.reserve.borrow_mut().is_asking = false;
-                log.watch_reserve();
+                // What is reserved may have been given back since.
+                if log.inner.place.reserve.borrow().is_asking {
+                    // A failure has taken the directory offline.
+                    drop(log.reserve_more(&place).await);
+                    log.inner.place.reserve.borrow_mut().is_asking = false;
+                    log.watch_reserve();
+                }
             });
         }
     }
 
     fn demand(&self, reserve: &Reserve) -> Demand {
         match self.inner.health.room() {
+            Room::Enough if self.inner.settings.get().preallocate => Demand::Whole,
             Room::Enough => reserve.heat.demand(time::now(), &MEASURES),
             Room::Little | Room::None => Demand::None,
         }
@@ -280,9 +284,13 @@ impl Log {
         })
     }
 
-    /// Gives back what is reserved of the active segment; nothing is reserved again before the log has shown anew that it fills fast.
+    /// Gives back what is reserved of the active segment; nothing is reserved again before something is appended.
     pub(super) async fn give_back(&self) -> Result<(), StorageError> {
-        self.inner.place.reserve.borrow_mut().heat = Heat::default();
+        {
+            let mut reserve = self.inner.place.reserve.borrow_mut();
+            reserve.heat = Heat::default();
+            reserve.is_asking = false;
+        }
         if !self.inner.place.reserve.borrow().active.exceeds {
             return Ok(());
         }

@@ -49,6 +49,7 @@ impl Life {
             segment_bytes_max: 1000 + u32::try_from(random.below(4000)).expect("small"),
             index_interval_bytes: u32::try_from(random.below(800)).expect("small"),
             index_bytes_max: 24 + u32::try_from(random.below(400)).expect("small"),
+            preallocate: random.below(4) == 0,
             ..Settings::default()
         };
         let producers = 1 + random.below(3);

@@ -64,8 +64,8 @@ properties! {
         "a record older than this, by its timestamp, is refused";
     "log.message.timestamp.type", Text, "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), Cluster, Used:
         "CreateTime keeps the producer's timestamps, LogAppendTime replaces them by the broker's time";
-    "log.preallocate", Bool, "false", Any, Cluster, Later:
-        "whether the file of a new segment is given its full size at once";
+    "log.preallocate", Bool, "false", Any, Cluster, Used:
+        "whether room on the disk is reserved for the whole of a new segment, as far as a share of the spare room goes";
     "log.retention.bytes", Long, "-1", Any, Cluster, Used:
         "the oldest segments are deleted while a partition is larger than this; -1 keeps them";
     "log.retention.check.interval.ms", Long, "300000", AtLeast(1), Start, Used:

@@ -53,8 +53,8 @@ properties! {
         "a record is not compacted while it is younger than this";
     "min.insync.replicas", Int, "1", AtLeast(1), Topic, Later:
         "replicas that must have a record before acks=all is answered";
-    "preallocate", Bool, "false", Any, Topic, Later:
-        "whether the file of a new segment is given its full size at once";
+    "preallocate", Bool, "false", Any, Topic, Used:
+        "whether room on the disk is reserved for the whole of a new segment, as far as a share of the spare room goes";
     "remote.log.copy.disable", Bool, "false", Any, Topic, Later:
         "whether a tiered topic is read only from remote storage";
     "remote.log.delete.on.disable", Bool, "false", Any, Topic, Later:

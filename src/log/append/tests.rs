@@ -4,6 +4,7 @@ use crate::log::recovery::rebuild::Rebuild;
 use crate::log::segment::RollReason;
 
 const SETTINGS: Settings = Settings {
+    preallocate: false,
     segment_bytes_max: 1000,
     segment_ms_max: 500,
     segment_jitter_ms: 0,

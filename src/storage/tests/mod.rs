@@ -33,6 +33,7 @@ const SETTINGS: Settings = Settings {
     segment_jitter_ms: 0,
     index_bytes_max: 1 << 20,
     index_interval_bytes: 512,
+    preallocate: false,
 };
 
 fn partition() -> TopicPartition {

@@ -177,6 +177,33 @@ fn appends_wait_for_their_turn_while_blocks_are_given_back() {
 }
 
 #[test]
+fn a_topic_may_have_its_segments_reserved_as_a_whole() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        if !reserves(&directory) {
+            return;
+        }
+        let (log, _) = open_large(&directory).await;
+        log.set_settings(Settings {
+            preallocate: true,
+            ..LARGE
+        });
+        fill(&log, 1).await;
+        until(|| bytes_behind(&log, 0) >= 38 * MIB).await;
+        fill(&log, 40).await;
+        assert_eq!(log.with_state(|state| state.segments().len()), 2);
+        assert!(bytes_behind(&log, 1) >= 38 * MIB);
+        log.close().await.unwrap();
+        assert!(bytes_behind(&log, 0).max(bytes_behind(&log, 1)) < MIB / 16);
+        // As set anew: no longer wanted.
+        fill(&log, 9).await;
+        until(|| bytes_behind(&log, 1) >= 28 * MIB).await;
+        log.set_settings(LARGE);
+        until(|| bytes_behind(&log, 1) < MIB).await;
+    });
+}
+
+#[test]
 fn logs_that_take_little_reserve_nothing() {
     on_core(async |path| {
         let directory = open_directory(&path);
