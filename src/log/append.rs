@@ -26,8 +26,8 @@ pub enum Origin {
 
 /// What an append depends on beside the log and the batch.
 #[derive(Clone, Copy, Debug)]
-pub struct AppendContext<'a> {
-    pub settings: &'a Settings,
+pub struct AppendContext {
+    pub settings: Settings,
     pub origin: Origin,
     /// Epoch of the leader that appends; of a replica, the epoch in the batch counts instead.
     pub leader_epoch: LeaderEpoch,
@@ -90,8 +90,8 @@ pub struct Appending {
 ///
 /// # Errors
 /// As named by [`AppendError`].
-pub fn plan_append(state: &LogState, batch: &Batch, context: &AppendContext<'_>) -> Result<AppendPlan, AppendError> {
-    let settings = context.settings;
+pub fn plan_append(state: &LogState, batch: &Batch, context: &AppendContext) -> Result<AppendPlan, AppendError> {
+    let settings = &context.settings;
     if batch.bytes > settings.segment_bytes_max {
         return Err(AppendError::BatchTooLarge {
             bytes: batch.bytes,
@@ -149,7 +149,7 @@ pub fn plan_append(state: &LogState, batch: &Batch, context: &AppendContext<'_>)
 }
 
 /// The offset and the leader epoch that the batch gets.
-fn place(state: &LogState, batch: &Batch, context: &AppendContext<'_>) -> Result<(Offset, LeaderEpoch), AppendError> {
+fn place(state: &LogState, batch: &Batch, context: &AppendContext) -> Result<(Offset, LeaderEpoch), AppendError> {
     let log_end_offset = state.log_end_offset();
     match context.origin {
         Origin::Client | Origin::Coordinator => Ok((log_end_offset, context.leader_epoch)),

@@ -140,13 +140,7 @@ impl Log {
     ) -> Result<Ahead, StorageError> {
         let mut ahead = self.take_place().await;
         self.inner.health.check()?;
-        let settings = self.inner.settings.get();
-        let context = AppendContext {
-            settings: &settings,
-            origin,
-            leader_epoch,
-            now,
-        };
+        let context = self.append_context(origin, leader_epoch, now);
         if self.inner.health.room() != Room::Enough {
             return Ok(ahead);
         }
@@ -246,7 +240,7 @@ impl Log {
     fn begin_ahead(
         &self,
         batch: &NewBatch<'_>,
-        context: &AppendContext<'_>,
+        context: &AppendContext,
     ) -> Result<Option<(File, FilePosition)>, StorageError> {
         let mut state = self.inner.state.borrow_mut();
         let mut files = self.inner.files.borrow_mut();

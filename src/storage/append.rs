@@ -140,13 +140,7 @@ impl Log {
         self.inner.health.check()?;
         // It would be cut off.
         crate::check!(!self.inner.place.reserve.borrow().is_giving_back());
-        let settings = self.inner.settings.get();
-        let context = AppendContext {
-            settings: &settings,
-            origin,
-            leader_epoch,
-            now,
-        };
+        let context = self.append_context(origin, leader_epoch, now);
         let mut state = self.inner.state.borrow_mut();
         let mut files = self.inner.files.borrow_mut();
         // Once a plan is applied there is no way back, but where the disk is nearly full: whatever may fail harmlessly comes first.
@@ -173,10 +167,20 @@ impl Log {
         }
     }
 
+    /// What appends at this moment depend on.
+    pub(super) fn append_context(&self, origin: Origin, leader_epoch: LeaderEpoch, now: TimestampMs) -> AppendContext {
+        AppendContext {
+            settings: self.inner.settings.get(),
+            origin,
+            leader_epoch,
+            now,
+        }
+    }
+
     fn append_each(
         &self,
         batches: &[NewBatch<'_>],
-        context: &AppendContext<'_>,
+        context: &AppendContext,
         state: &mut LogState,
         files: &mut Files,
         before: &mut Option<Before>,

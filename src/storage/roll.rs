@@ -41,18 +41,12 @@ impl Log {
         leader_epoch: LeaderEpoch,
         now: TimestampMs,
     ) -> bool {
-        let settings = self.inner.settings.get();
-        let context = AppendContext {
-            settings: &settings,
-            origin,
-            leader_epoch,
-            now,
-        };
+        let context = self.append_context(origin, leader_epoch, now);
         self.inner.health.room() == Room::Enough && self.plan_roll(batch, &context).is_some()
     }
 
     /// The append of `batch`, if it begins a segment.
-    fn plan_roll(&self, batch: &NewBatch<'_>, context: &AppendContext<'_>) -> Option<Appending> {
+    fn plan_roll(&self, batch: &NewBatch<'_>, context: &AppendContext) -> Option<Appending> {
         match plan_append(&self.inner.state.borrow(), &batch.facts(), context) {
             Ok(AppendPlan::Append(appending)) => appending.roll.map(|_| appending),
             Ok(AppendPlan::Duplicate { .. }) | Err(_) => None,
@@ -60,11 +54,7 @@ impl Log {
     }
 
     /// Begins the segment that `batch` wants, if it wants one.
-    pub(super) async fn roll_ahead(
-        &self,
-        batch: &NewBatch<'_>,
-        context: &AppendContext<'_>,
-    ) -> Result<(), StorageError> {
+    pub(super) async fn roll_ahead(&self, batch: &NewBatch<'_>, context: &AppendContext) -> Result<(), StorageError> {
         let begun = self.inner.place.rolling.get().map(|rolling| rolling.base_offset);
         let wanted = || self.plan_roll(batch, context).map(|appending| appending.base_offset);
         match begun.or_else(wanted) {

@@ -29,7 +29,7 @@ fn batch(records: i32, bytes: u32, max_timestamp: i64) -> Batch {
 
 fn plan(state: &LogState, settings: &Settings, batch: &Batch, now: i64) -> Result<AppendPlan, AppendError> {
     let context = AppendContext {
-        settings,
+        settings: *settings,
         origin: Origin::Client,
         leader_epoch: LeaderEpoch(4),
         now: TimestampMs(now),
@@ -159,7 +159,7 @@ fn the_first_batch_of_an_epoch_is_noted() {
 fn a_replica_keeps_offsets_and_epochs() {
     let mut state = LogState::new(Offset(0), TimestampMs(0));
     let context = AppendContext {
-        settings: &SETTINGS,
+        settings: SETTINGS,
         origin: Origin::Replication,
         leader_epoch: LeaderEpoch(9),
         now: TimestampMs(0),

@@ -10,7 +10,7 @@ fn log(batches: usize) -> LogState {
         ..Settings::default()
     };
     let context = AppendContext {
-        settings: &settings,
+        settings,
         origin: Origin::Client,
         leader_epoch: LeaderEpoch(0),
         now: TimestampMs(0),
