@@ -372,3 +372,27 @@ fn is_not_offered(error: &io::Error) -> bool {
         io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_refusal_means() {
+        // EOPNOTSUPP, ENOSYS, EINVAL, EPERM; ENOSPC, EDQUOT; EIO, EROFS, EUCLEAN.
+        for (codes, is_not_there, is_no_room) in [
+            (&[95, 38, 22, 1][..], true, false),
+            (&[28, 122], false, true),
+            (&[5, 30, 117], false, false),
+        ] {
+            for code in codes {
+                let error = io::Error::from_raw_os_error(*code);
+                assert_eq!(
+                    (is_not_offered(&error), is_full(&error)),
+                    (is_not_there, is_no_room),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
