@@ -2,6 +2,8 @@
 //!
 //! With one, the first request names every partition, and those after it only what has changed; without, all do.
 
+use std::time::Duration;
+
 use duramen::record::Batches;
 use duramen_wire::Records;
 use duramen_wire::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
@@ -11,7 +13,7 @@ use crate::client::TopicHandle;
 use crate::failure::{Failure, Result, fail};
 
 /// What consumers ask for by default.
-const WAIT_MS: i32 = 500;
+pub const WAIT: Duration = Duration::from_millis(500);
 const PARTITION_BYTES_MAX: i32 = 1 << 20;
 const BYTES_MAX: i32 = 50 << 20;
 
@@ -47,7 +49,7 @@ impl Fetches {
     }
 
     /// The next request.
-    pub fn request(&mut self) -> FetchRequest {
+    pub fn request(&mut self) -> Result<FetchRequest> {
         let changed = std::mem::take(&mut self.changed);
         let named: Vec<(i32, i64)> = if self.epoch <= FIRST_EPOCH {
             self.positions.clone()
@@ -66,8 +68,8 @@ impl Fetches {
             topic_id: self.topic.id,
             partitions,
         };
-        FetchRequest {
-            max_wait_ms: WAIT_MS,
+        Ok(FetchRequest {
+            max_wait_ms: i32::try_from(WAIT.as_millis())?,
             min_bytes: 1,
             max_bytes: BYTES_MAX,
             session_id: self.session_id,
@@ -78,7 +80,7 @@ impl Fetches {
                 vec![topics]
             },
             ..FetchRequest::default()
-        }
+        })
     }
 
     /// Ends the session, so that the broker has room for others.
@@ -190,16 +192,16 @@ mod tests {
     fn a_session_names_what_has_changed() {
         let positions = vec![(0, 5), (1, 5), (2, 5)];
         let mut fetches = Fetches::new(&topic(), positions.clone(), true);
-        let first = fetches.request();
+        let first = fetches.request().unwrap();
         assert_eq!((first.session_id, first.session_epoch, named(&first).len()), (0, 0, 3));
         fetches.take(response(batch(5, 2))).unwrap();
-        let second = fetches.request();
+        let second = fetches.request().unwrap();
         assert_eq!((second.session_id, second.session_epoch), (9, 1));
         assert_eq!(named(&second), [(1, 7)]);
-        assert!(named(&fetches.request()).is_empty());
+        assert!(named(&fetches.request().unwrap()).is_empty());
         let mut without = Fetches::new(&topic(), positions, false);
         without.take(response(batch(5, 2))).unwrap();
-        let next = without.request();
+        let next = without.request().unwrap();
         assert_eq!((next.session_epoch, named(&next)), (-1, vec![(0, 5), (1, 7), (2, 5)]));
         assert_eq!(without.records, 2);
     }

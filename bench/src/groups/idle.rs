@@ -10,7 +10,7 @@ use crate::number::{count, float};
 
 use super::alone::{Groups, Step};
 use super::commits::names;
-use super::fetches::Fetches;
+use super::fetches::{Fetches, WAIT};
 use super::lines::Lines;
 use super::offsets::wait_until_ready;
 use super::result::{Metric, Value};
@@ -22,6 +22,9 @@ pub const CONSUMERS: usize = 1000;
 
 /// Between two heartbeats of a consumer.
 const HEARTBEAT: Duration = Duration::from_secs(3);
+
+/// Share of the long polls that have to be answered in time: a broker that does less work takes less CPU, and is not compared.
+const ANSWERED_SHARE_MIN: f64 = 0.9;
 
 pub fn run(site: &mut Site<'_>, topic: &TopicHandle) -> Result<(Vec<Value>, Taken)> {
     let versions = site.control.versions().clone();
@@ -46,7 +49,7 @@ pub fn run(site: &mut Site<'_>, topic: &TopicHandle) -> Result<(Vec<Value>, Take
     let began = Instant::now();
     while taken.is_none() {
         while opened < CONSUMERS && began.elapsed() >= Duration::from_micros(500) * u32::try_from(opened)? {
-            leaders.send(opened, &fetches[opened].request(), ())?;
+            leaders.send(opened, &fetches[opened].request()?, ())?;
             opened += 1;
         }
         beats.send(&groups, &mut coordinators)?;
@@ -57,7 +60,7 @@ pub fn run(site: &mut Site<'_>, topic: &TopicHandle) -> Result<(Vec<Value>, Take
         for answer in leaders.receive(Wait::Until(Some(soon)))? {
             let at = answer.connection;
             fetches[at].take(answer.decode::<FetchRequest>()?)?;
-            leaders.send(at, &fetches[at].request(), ())?;
+            leaders.send(at, &fetches[at].request()?, ())?;
             polls += 1;
         }
         let now = Instant::now();
@@ -77,6 +80,7 @@ pub fn run(site: &mut Site<'_>, topic: &TopicHandle) -> Result<(Vec<Value>, Take
         fail!("records came where nobody has sent any");
     }
     leave(&groups, &mut coordinators, &fetches, &mut leaders)?;
+    check_rate(float(polls) / taken.seconds)?;
     let mut values = vec![
         Value::new(Metric::FetchesPerSecond, float(polls) / taken.seconds),
         Value::new(Metric::Verified, float(count(CONSUMERS))),
@@ -86,6 +90,15 @@ pub fn run(site: &mut Site<'_>, topic: &TopicHandle) -> Result<(Vec<Value>, Take
         values.push(Value::new(Metric::CpuSeconds, cpu_s));
     }
     Ok((values, taken))
+}
+
+/// Fails unless the consumers were answered about as often as they can be.
+fn check_rate(polls_per_second: f64) -> Result<()> {
+    let expected = float(count(CONSUMERS)) / WAIT.as_secs_f64();
+    if polls_per_second < ANSWERED_SHARE_MIN * expected {
+        fail!("{polls_per_second:.0} long polls a second were answered, of {expected:.0}");
+    }
+    Ok(())
 }
 
 /// All that is still asked is answered; then sessions and groups end.
@@ -118,4 +131,11 @@ impl Beats {
         }
         Ok(())
     }
+}
+
+#[test]
+fn a_broker_that_does_less_is_told() {
+    assert!(check_rate(1950.0).is_ok());
+    let error = check_rate(931.0).unwrap_err().to_string();
+    assert_eq!(error, "931 long polls a second were answered, of 2000");
 }

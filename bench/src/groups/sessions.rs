@@ -42,7 +42,7 @@ pub fn run(site: &mut Site<'_>, topic: &TopicHandle, has_session: bool) -> Resul
     let until = from + site.measured;
     let (mut sent, mut polls) = (0_u64, 0_u64);
     let (mut watch, mut taken) = (None, None);
-    consumer.send(0, &fetches.request(), ())?;
+    consumer.send(0, &fetches.request()?, ())?;
     while taken.is_none() || fetches.records < sent {
         let now = Instant::now();
         if watch.is_none() && now >= from {
@@ -69,7 +69,7 @@ pub fn run(site: &mut Site<'_>, topic: &TopicHandle, has_session: bool) -> Resul
         for answer in consumer.receive(Wait::Until(Some(soon)))? {
             fetches.take(answer.decode::<FetchRequest>()?)?;
             polls += 1;
-            consumer.send(0, &fetches.request(), ())?;
+            consumer.send(0, &fetches.request()?, ())?;
         }
     }
     let (Some((_, before, polls_before)), Some((taken, after, polls_after))) = (watch, taken) else {
