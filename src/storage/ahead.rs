@@ -55,7 +55,7 @@ pub(super) struct Place {
     left: Event,
     /// The ring is writing, or the file system finds or frees blocks.
     is_in_flight: Cell<bool>,
-    landed: Event,
+    pub(super) landed: Event,
     step_bytes: StepBytes,
     written: RefCell<Option<Written>>,
     /// A segment whose files are being made.

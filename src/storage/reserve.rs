@@ -55,6 +55,8 @@ pub(super) struct Reserve {
     /// Of a segment whose files are being made.
     next: Option<(Offset, Reserved)>,
     is_asking: bool,
+    /// Of this segment the file system is finding blocks.
+    asked_of: Option<Offset>,
     is_watched: bool,
     is_giving_back: bool,
 }
@@ -114,6 +116,7 @@ impl Reserve {
             active: Reserved::none(health),
             next: None,
             is_asking: false,
+            asked_of: None,
             is_watched: false,
             is_giving_back: false,
         }
@@ -253,7 +256,9 @@ impl Log {
     /// Whether the file system has reserved it.
     async fn reserve_of(&self, file: &File, base_offset: Offset, extent: Extent) -> Result<bool, StorageError> {
         let at = FilePosition(extent.begin);
+        self.inner.place.reserve.borrow_mut().asked_of = Some(base_offset);
         let reserved = self.in_flight(file.reserve(at, extent.bytes())).await;
+        self.inner.place.reserve.borrow_mut().asked_of = None;
         let reserves = self.inner.health.reserves();
         match reserved {
             Ok(()) => Ok(true),
@@ -322,8 +327,10 @@ impl Log {
         for segment in closing {
             let leftover = segment.leftover.borrow_mut().take();
             let Some(leftover) = leftover else { continue };
-            // What the file system was asked for last may be of this one.
-            self.landed().await;
+            // A short segment may be full before it has what was asked for.
+            while self.inner.place.reserve.borrow().asked_of == Some(segment.base_offset) {
+                self.inner.place.landed.wait().await;
+            }
             let given = segment.log.give_back_behind(leftover.bytes).await;
             given.map_err(|error| self.segment_failed("truncate", segment.base_offset, &error))?;
         }
