@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use duramen_wire::Request;
+use duramen_wire::messages::ApiVersionsRequest;
+use duramen_wire::{ApiKey, Request};
 
 use crate::client::{Connection, Net, Versions, Wait, decode_response, frame};
 use crate::failure::{Context, Result, fail};
@@ -15,6 +16,9 @@ use crate::number::count;
 
 /// How long a broker may leave every request without an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Connections that wait to be answered for the first time: fewer than any broker's backlog.
+const GREETED_AT_ONCE: usize = 32;
 
 /// Bytes of the size in front of a frame.
 const SIZE_BYTES: u64 = 4;
@@ -42,6 +46,37 @@ struct Flight<T> {
     version: i16,
 }
 
+/// Connections that the broker has answered on, as it does to clients that ask for its versions first: one that only the kernel has taken
+/// may wait for seconds, when the broker's backlog is full.
+fn greeted(address: SocketAddr, versions: &Versions, connections: usize) -> Result<Net> {
+    let mut net = Net::new()?;
+    let hello = frame(versions.of(ApiKey::ApiVersions)?, 0, &hello())?;
+    let began = Instant::now();
+    let mut greeted = 0;
+    for number in 0..connections {
+        net.add(Connection::connect(address)?)?;
+        net.connection(number).push(hello.clone());
+        net.connection(number).flush()?;
+        while greeted + GREETED_AT_ONCE <= number || (number + 1 == connections && greeted < connections) {
+            net.turn(Wait::Until(None), |_, _, _| {
+                greeted += 1;
+                Ok(())
+            })?;
+            if began.elapsed() > SILENCE_MAX {
+                fail!("{greeted} of {connections} connections were answered");
+            }
+        }
+    }
+    Ok(net)
+}
+
+fn hello() -> ApiVersionsRequest {
+    ApiVersionsRequest {
+        client_software_name: "duramen-bench".to_owned(),
+        client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
 /// Connections with their requests.
 pub struct Lines<T> {
     net: Net,
@@ -58,12 +93,8 @@ pub struct Lines<T> {
 
 impl<T> Lines<T> {
     pub fn connect(address: SocketAddr, versions: &Versions, connections: usize) -> Result<Self> {
-        let mut net = Net::new()?;
-        for _ in 0..connections {
-            net.add(Connection::connect(address)?)?;
-        }
         Ok(Self {
-            net,
+            net: greeted(address, versions, connections)?,
             versions: versions.clone(),
             flights: (0..connections).map(|_| VecDeque::new()).collect(),
             in_flight: 0,
