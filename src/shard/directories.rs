@@ -240,7 +240,7 @@ impl Directories {
         };
         log.retire();
         match directory.begin_deletion(&partition).await {
-            Ok(path) => self.removals.add(directory, path),
+            Ok(path) => self.removals.add_log(directory, path, log.clone()),
             Err(error) => tracing::error!(%partition, %error, "the files of a deleted partition cannot be taken away"),
         }
     }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use crate::base::time::Monotonic;
 use crate::rt;
 use crate::rt::local::Event;
-use crate::storage::LogDirectory;
+use crate::storage::{Log, LogDirectory};
 
 /// The files of one core that wait for their removal, by their time.
 #[derive(Default)]
@@ -69,17 +69,42 @@ impl Trash {
     }
 }
 
+/// A deleted partition.
+struct Removal {
+    directory: LogDirectory,
+    deleted: PathBuf,
+    /// Whose files they are, if it was open.
+    log: Option<Log>,
+}
+
 /// Directories of deleted partitions, which go one after another.
 #[derive(Default)]
 pub struct Removals {
-    queue: RefCell<Vec<(LogDirectory, PathBuf)>>,
+    queue: RefCell<Vec<Removal>>,
     is_running: Cell<bool>,
 }
 
 impl Removals {
     /// Removes what [`LogDirectory::begin_deletion`] returned, in the background.
     pub fn add(self: &Rc<Self>, directory: LogDirectory, deleted: PathBuf) {
-        self.queue.borrow_mut().push((directory, deleted));
+        self.push(Removal {
+            directory,
+            deleted,
+            log: None,
+        });
+    }
+
+    /// As [`Removals::add`], of a log that is retired: when it has let go of its files.
+    pub fn add_log(self: &Rc<Self>, directory: LogDirectory, deleted: PathBuf, log: Log) {
+        self.push(Removal {
+            directory,
+            deleted,
+            log: Some(log),
+        });
+    }
+
+    fn push(self: &Rc<Self>, removal: Removal) {
+        self.queue.borrow_mut().push(removal);
         if !self.is_running.replace(true) {
             rt::task::spawn_background(Rc::clone(self).run());
         }
@@ -88,7 +113,15 @@ impl Removals {
     async fn run(self: Rc<Self>) {
         loop {
             let mut by_directory: BTreeMap<PathBuf, (LogDirectory, Vec<PathBuf>)> = BTreeMap::new();
-            for (directory, deleted) in self.queue.take() {
+            for Removal {
+                directory,
+                deleted,
+                log,
+            } in self.queue.take()
+            {
+                if let Some(log) = log {
+                    log.let_go().await;
+                }
                 let (_, all) = by_directory
                     .entry(directory.path().to_owned())
                     .or_insert_with(|| (directory, Vec::new()));

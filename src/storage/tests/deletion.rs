@@ -1,6 +1,7 @@
 //! Partitions that go, and those that get their names.
 
 use super::*;
+use crate::rt::task;
 
 #[test]
 fn a_deleted_partition_is_gone() {
@@ -63,5 +64,28 @@ fn a_retired_log_leaves_its_successor_alone() {
         assert!(!directory.health().is_offline());
         assert!(!fs::exists(successor.path().join("leader-epoch-checkpoint")).unwrap());
         assert_eq!(directory.partitions().unwrap()[0].topic_id, Some(TopicId([2; 16])));
+    });
+}
+
+#[test]
+fn a_log_that_was_let_go_keeps_no_file_open() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let log = new_log(&directory, TopicId([7; 16])).await;
+        for index in 0..200 {
+            append(&log, &batch(3, index));
+        }
+        let of_it = log.path();
+        let syncing = log.clone();
+        task::spawn(async move {
+            drop(syncing.checkpoint().await);
+        });
+        task::yield_now().await;
+        log.retire();
+        log.let_go().await;
+        let descriptors = std::fs::read_dir("/proc/self/fd").unwrap();
+        let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+        let open: Vec<_> = targets.filter(|target| target.starts_with(&of_it)).collect();
+        assert!(open.is_empty(), "{open:?}");
     });
 }
