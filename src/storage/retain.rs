@@ -40,6 +40,7 @@ impl Log {
         let mut place = None;
         let (_turn, removal) = loop {
             let turn = self.inner.durability.trimming.enter().await;
+            self.inner.health.check()?;
             let Some(removal) = self.plan_removal(retention, high_watermark, now)? else {
                 return Ok(None);
             };
@@ -76,6 +77,8 @@ impl Log {
     pub async fn advance_log_start_to(&self, offset: Offset) -> Result<Trimmed, StorageError> {
         self.inner.health.check()?;
         let _turn = self.inner.durability.trimming.enter().await;
+        // Whoever had the turn may have failed: what is known of the log is not what stands on the disk then.
+        self.inner.health.check()?;
         let offset = offset.min(self.log_end_offset());
         let files = if offset > self.log_start_offset() {
             self.trim_to(offset).await?

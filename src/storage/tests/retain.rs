@@ -136,6 +136,36 @@ fn segments_without_timestamps_are_as_old_as_their_files() {
     });
 }
 
+/// Whoever had the turn before may have failed while it took back the end of the log: where the log begins on the disk nobody knows then.
+#[test]
+fn nothing_is_deleted_of_a_log_that_failed_meanwhile() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let log = filled(&directory).await;
+        let turn = log.inner.durability.trimming.enter().await;
+        let (waiting, reclaimed) = (log.clone(), log.clone());
+        let (ended, has_ended) = crate::rt::local::oneshot();
+        let (kept, is_kept) = crate::rt::local::oneshot();
+        crate::rt::task::spawn(async move {
+            let _ = ended.send(waiting.advance_log_start_to(Offset(0)).await);
+        });
+        crate::rt::task::spawn(async move {
+            let end = reclaimed.log_end_offset();
+            let all = Retention {
+                bytes_max: 0,
+                ..FOR_EVER
+            };
+            let _ = kept.send(reclaimed.retain(&all, end, TimestampMs(0)).await);
+        });
+        crate::rt::task::yield_now().await;
+        let error = std::io::ErrorKind::Other.into();
+        log.health().fail("truncate", &path, &error);
+        drop(turn);
+        assert!(matches!(has_ended.await.unwrap(), Err(StorageError::Offline { .. })));
+        assert!(matches!(is_kept.await.unwrap(), Err(StorageError::Offline { .. })));
+    });
+}
+
 #[test]
 fn deleted_records_stay_deleted() {
     on_core(async |path| {
