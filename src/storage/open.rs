@@ -61,6 +61,8 @@ pub struct Report {
     pub segments_walked: usize,
     /// What was cut off.
     pub cut: Option<Cut>,
+    /// Closed segments with more in their files than their batches, which was cut off.
+    pub surplus_cut: usize,
     /// Where the files of another topic with the same name are now.
     pub set_aside: Option<PathBuf>,
     /// Compactions that were interrupted, and are finished.

@@ -11,7 +11,7 @@ use super::index::IndexFile;
 use super::indexes::Indexes;
 use super::open::{Cut, Opening, Shutdown};
 use super::walk::{Walk, first_batch};
-use crate::base::offset::Offset;
+use crate::base::offset::{FilePosition, Offset};
 use crate::log::epochs::{EpochStart, LeaderEpochs};
 use crate::log::index::OffsetEntry;
 use crate::log::names::{FileKind, file_name};
@@ -194,6 +194,10 @@ impl Opening<'_> {
                 offset,
                 what: what_is_wrong(end),
             }),
+            Verdict::CutSurplus => {
+                self.report.surplus_cut += 1;
+                self.truncate(file, path, position).await
+            }
             Verdict::Cut => {
                 let cut = Cut {
                     file: path.to_owned(),
@@ -214,11 +218,7 @@ impl Opening<'_> {
             .filter(|base_offset| *base_offset >= cut.offset && !is_name_of(path, *base_offset))
             .collect();
         self.remove_behind(&behind).await?;
-        let truncated = match file.truncate(cut.position.0) {
-            Ok(()) => file.sync_data().await,
-            Err(error) => Err(error),
-        };
-        truncated.map_err(|error| self.health.fail("truncate", path, &error))?;
+        self.truncate(file, path, cut.position).await?;
         tracing::warn!(
             file = %path.display(),
             position = %cut.position,
@@ -229,6 +229,14 @@ impl Opening<'_> {
         );
         self.report.cut = Some(cut);
         Ok(())
+    }
+
+    async fn truncate(&self, file: &File, path: &Path, end: FilePosition) -> Result<(), StorageError> {
+        let truncated = match file.truncate(end.0) {
+            Ok(()) => file.sync_data().await,
+            Err(error) => Err(error),
+        };
+        truncated.map_err(|error| self.health.fail("truncate", path, &error))
     }
 
     /// Takes a walked segment into the log, with its indexes as the walk made them.
@@ -317,6 +325,7 @@ fn what_is_wrong(end: WalkEnd) -> &'static str {
         WalkEnd::Torn => "the file ends inside a batch",
         WalkEnd::Zeroes => "there are zeroes where a batch was",
         WalkEnd::Corrupt => "the batch is not as it was written",
+        WalkEnd::Surplus => "there is more in the file than its batches up to the next segment",
     }
 }
 

@@ -48,11 +48,11 @@ impl Walk<'_> {
             };
             let position = rebuild.position();
             wanted = match stop {
-                Next::Wrong => return self.torn_or(WalkEnd::Corrupt, position).await,
+                Next::Wrong => return self.stopped(WalkEnd::Corrupt, rebuild).await,
                 // The batch began inside of this piece: the next piece begins with it.
                 Next::Batch(..) | Next::NeedsBytes(_) if position > begin => PIECE_BYTES,
                 Next::NeedsBytes(bytes) if position.0 + bytes as u64 <= self.length => bytes.max(PIECE_BYTES),
-                Next::Batch(..) | Next::NeedsBytes(_) => return self.torn_or(WalkEnd::Torn, position).await,
+                Next::Batch(..) | Next::NeedsBytes(_) => return self.stopped(WalkEnd::Torn, rebuild).await,
             };
             task::yield_if_needed().await;
         }
@@ -92,9 +92,12 @@ impl Walk<'_> {
         }
     }
 
-    /// `end`, unless there is nothing but zeroes from `position` on.
-    async fn torn_or(&self, end: WalkEnd, position: FilePosition) -> io::Result<WalkEnd> {
-        let mut at = position;
+    /// `end`, unless all batches of the segment were there, or nothing but zeroes is left.
+    async fn stopped(&self, end: WalkEnd, rebuild: &Rebuild) -> io::Result<WalkEnd> {
+        if !self.is_next_empty && self.next_base.is_some_and(|next| rebuild.next_offset() == next) {
+            return Ok(WalkEnd::Surplus);
+        }
+        let mut at = rebuild.position();
         while at.0 < self.length {
             let piece = self.file.read_cold(at, PIECE_BYTES).await?;
             if piece.is_empty() || piece.iter().any(|byte| *byte != 0) {

@@ -25,6 +25,8 @@
 //! | short of the next segment    | synced                 | keep: compaction leaves gaps                  |
 //! | torn, zeroes or corrupt      | not synced             | cut it off, with all segments after it        |
 //! | torn, zeroes or corrupt      | synced                 | quarantine: touch nothing, partition offline  |
+//! | behind the next segment      | not synced             | cut it off, and keep the segments after it    |
+//! | behind the next segment      | synced                 | quarantine                                    |
 //!
 //! What was not synced was not acknowledged to anyone who asked for durability, and a crash may lose, tear or reorder it: it is cut
 //! at the first batch that is not whole. What was synced can only be hurt by the disk or by a person; cutting would silently
@@ -211,6 +213,9 @@ pub enum WalkEnd {
     Zeroes,
     /// These bytes are not the batch that belongs here: checksum, length, format or offset.
     Corrupt,
+    /// The last batch ends where the next segment begins, and the file does not: what is behind was written before that segment was begun,
+    /// and that it was cut off again is not on the disk.
+    Surplus,
 }
 
 /// What to do about it.
@@ -219,11 +224,13 @@ pub enum Verdict {
     Keep,
     /// The segment ends at the first bad batch; segments after it are removed.
     Cut,
+    /// The segment ends at the first bad batch; segments after it stay.
+    CutSurplus,
     /// Nothing is touched; the partition stays offline and the log says which file and where.
     Quarantine,
 }
 
-const ENDS: [(WalkEnd, Synced, Verdict); 10] = [
+const ENDS: [(WalkEnd, Synced, Verdict); 12] = [
     (WalkEnd::Complete, Synced::Partly, Verdict::Keep),
     (WalkEnd::Complete, Synced::Wholly, Verdict::Keep),
     (WalkEnd::Short, Synced::Partly, Verdict::Cut),
@@ -234,6 +241,8 @@ const ENDS: [(WalkEnd, Synced, Verdict); 10] = [
     (WalkEnd::Zeroes, Synced::Wholly, Verdict::Quarantine),
     (WalkEnd::Corrupt, Synced::Partly, Verdict::Cut),
     (WalkEnd::Corrupt, Synced::Wholly, Verdict::Quarantine),
+    (WalkEnd::Surplus, Synced::Partly, Verdict::CutSurplus),
+    (WalkEnd::Surplus, Synced::Wholly, Verdict::Quarantine),
 ];
 
 /// What to do with a segment whose walk ended so; `synced` is said of the first bad batch.
@@ -302,13 +311,14 @@ mod tests {
             WalkEnd::Torn,
             WalkEnd::Zeroes,
             WalkEnd::Corrupt,
+            WalkEnd::Surplus,
         ];
         assert_eq!(ENDS.len(), ends.len() * 2);
         for end in ends {
             for synced in [Synced::Wholly, Synced::Partly] {
                 let rows = ENDS.iter().filter(|row| row.0 == end && row.1 == synced).count();
                 assert_eq!(rows, 1, "{end:?} {synced:?}");
-                let cuts = verdict_for(end, synced) == Verdict::Cut;
+                let cuts = matches!(verdict_for(end, synced), Verdict::Cut | Verdict::CutSurplus);
                 assert!(!cuts || synced == Synced::Partly, "synced data is never cut");
             }
         }

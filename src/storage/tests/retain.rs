@@ -28,7 +28,7 @@ fn bases(log: &Log) -> Vec<i64> {
     log.with_state(|state| state.segments().iter().map(|segment| segment.base_offset.0).collect())
 }
 
-fn names(log: &Log) -> Vec<String> {
+pub(super) fn names(log: &Log) -> Vec<String> {
     let entries = fs::list(log.path()).unwrap();
     entries
         .into_iter()

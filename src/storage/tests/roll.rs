@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
+use super::retain::names;
 use super::*;
+use crate::log::names::parse_file_name;
 
 /// Fills the first segment; returns a batch that wants the next one.
 fn fill(log: &Log) -> Vec<u8> {
@@ -131,4 +133,52 @@ fn a_segment_that_was_given_up_half_made_begins_before_the_log_is_taken_back() {
             (None, kept.next(), vec![0])
         );
     });
+}
+
+/// A batch that found no room at the end of a segment is cut off there, and a crash may lose that, where the next segment holds others by then.
+#[test]
+fn what_stands_behind_the_batches_of_a_closed_segment_alone_is_cut_off() {
+    let whole = |end: Offset| {
+        let mut bytes = batch(2, 0);
+        bytes[..8].copy_from_slice(&end.0.to_be_bytes());
+        bytes
+    };
+    for what in ["a whole batch", "half a batch", "zeroes", "noise"] {
+        let surplus = move |whole: Vec<u8>| match what {
+            "a whole batch" => whole,
+            "half a batch" => whole[..70].to_vec(),
+            "zeroes" => vec![0; 500],
+            _ => vec![1; 99],
+        };
+        on_core(async move |path| {
+            let directory = open_directory(&path);
+            let (log, _) = open(&directory).await;
+            let next = fill(&log);
+            let end = log.log_end_offset();
+            let segment = log.path().join(file_name(Offset(0), FileKind::Log));
+            let length = fs::read(&segment).unwrap().len() as u64;
+            append(&log, &next);
+            let expected = read_all(&log, 1000);
+
+            // As a crash leaves it, which knows of no checkpoint.
+            let other = open_directory(&path.join("crashed"));
+            let crashed = path.join("crashed").join(partition().to_string());
+            fs::create_directory_all(&crashed).unwrap();
+            let is_kept = |name: &&String| parse_file_name(name).is_some() || *name == "partition.metadata";
+            for name in names(&log).iter().filter(is_kept) {
+                let file = File::open(crashed.join(name), Open::Create).unwrap();
+                let bytes = fs::read(log.path().join(name)).unwrap();
+                file.write_at(FilePosition::ZERO, &[&bytes]).unwrap();
+                if *name == file_name(Offset(0), FileKind::Log) {
+                    file.write_at(FilePosition(length), &[&surplus(whole(end))]).unwrap();
+                }
+            }
+            let (again, report) = open(&other).await;
+            assert_eq!((report.surplus_cut, report.cut), (1, None), "{what}");
+            let segment = crashed.join(file_name(Offset(0), FileKind::Log));
+            assert_eq!(fs::read(&segment).unwrap().len() as u64, length, "{what}");
+            assert_eq!(read_all(&again, 1000), expected, "{what}");
+            assert_eq!(again.log_end_offset(), end.plus(3), "{what}");
+        });
+    }
 }
