@@ -214,7 +214,7 @@ mod tests {
     fn internal_keys_are_not_shown() {
         let config = Config::load(&Inputs::default()).expect("valid");
         // Kafka shows 340 of its keys, and none of the three that are dynamic alone.
-        assert_eq!(config.describe_broker().len(), 340 + 3 + 3);
+        assert_eq!(config.describe_broker().len(), 340 + 3 + 5);
         assert_eq!(config.describe_topic(&BTreeMap::new()).len(), 33 + 1);
     }
 }
