@@ -9,7 +9,7 @@ properties! {
         "threads, one pinned to each CPU; by default as many as the CPUs that this process may use";
     "core.direct", Bool, "false", Any, Start, Used:
         "whether each core is a broker of its own towards clients, with a port of its own: they connect to the core that owns a partition or a \
-         group, and no request crosses to another core; broker ids are node.id, node.id + 10000 and so on";
+         group, and records and offsets cross to another core no more; broker ids are node.id, node.id + 10000 and so on";
     "core.direct.port", Int, "19092", Within(0, 65535), Start, Used:
         "the first of the ports of core.direct, of which each listener takes as many as there are cores; 0 is any free ports";
     "core.stalls.report", Bool, "false", Any, Start, Used, internal:
