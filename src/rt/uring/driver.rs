@@ -18,9 +18,6 @@ use crate::base::time::Monotonic;
 /// The longest sleep, so that a wake lost by an error of ours costs half a second and not for ever.
 const SLEEP_MAX: Duration = Duration::from_millis(500);
 
-/// Long enough that glommio arms a timer for it, and waits.
-const FOREIGN_WAKE: Duration = Duration::from_micros(10);
-
 /// Turns the ring until the core stops and nothing is in flight.
 pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
     let mut turn_ended = time::now();
@@ -50,11 +47,7 @@ pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
         reactor.stalls().begin_part("dispatch");
         reactor.dispatch(now);
         reactor.end_step(Location::caller());
-        if reactor.tasks().take_woken_from_afar() {
-            reactor.stalls().pause();
-            // Glommio looks at wakes of other threads when its queues are empty: this task stays out of its queue that long.
-            glommio::timer::sleep(FOREIGN_WAKE).await;
-        }
+        reactor.tasks().wake_from_afar();
         turn_ended = now;
         next_turn(&reactor).await;
     }

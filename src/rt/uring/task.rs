@@ -1,17 +1,19 @@
 //! Tasks: futures that a core polls, in two queues with shares (requests before background work).
 //!
 //! Every task is tracked: the core knows how many could run, so that it sleeps in the kernel exactly when none can, and at the end it
-//! drops them all. The tracker's waker is the only one of its task that glommio ever sees, and it may be used from any thread.
+//! drops them all. A task is woken on its core alone: a wake from another thread waits in a queue until the driver hands it on, so what
+//! could run is counted whoever woke it, and glommio's own way between threads, which ends no sleep in the ring, is never taken.
 
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crossbeam::queue::SegQueue;
 use glommio::{Latency, Shares, TaskQueueHandle};
 
 use super::bell::Bell;
@@ -135,8 +137,8 @@ struct Shared {
     owner: std::thread::ThreadId,
     /// Tasks of each queue that were woken and not yet polled; only the owner's thread writes them.
     runnable: [AtomicUsize; 2],
-    /// Another thread woke a task: glommio must look at its own queue of foreign wakes.
-    woken_from_afar: AtomicBool,
+    /// Tasks that other threads woke, until the driver wakes them.
+    woken_from_afar: SegQueue<Weak<Tracker>>,
     bell: Arc<Bell>,
 }
 
@@ -149,7 +151,7 @@ impl Tasks {
             shared: Arc::new(Shared {
                 owner: std::thread::current().id(),
                 runnable: Default::default(),
-                woken_from_afar: AtomicBool::new(false),
+                woken_from_afar: SegQueue::new(),
                 bell,
             }),
             request: queue(1000, "request"),
@@ -181,8 +183,16 @@ impl Tasks {
         live.slots.len() - live.free.len()
     }
 
-    pub fn take_woken_from_afar(&self) -> bool {
-        self.shared.woken_from_afar.load(Ordering::Relaxed) && self.shared.woken_from_afar.swap(false, Ordering::SeqCst)
+    /// Wakes what other threads have woken since the last call.
+    pub fn wake_from_afar(&self) {
+        let woken = &self.shared.woken_from_afar;
+        // Most turns find nothing, and this costs less than to try.
+        while !woken.is_empty() {
+            let tracker = woken.pop().and_then(|tracker| tracker.upgrade());
+            if let Some(tracker) = tracker {
+                tracker.wake_here();
+            }
+        }
     }
 
     pub fn request_queue(&self) -> TaskQueueHandle {
@@ -288,9 +298,8 @@ impl Wake for Tracker {
     fn wake_by_ref(self: &Arc<Self>) {
         if std::thread::current().id() == self.shared.owner {
             self.wake_here();
-        } else if let Some(inner) = self.inner.get() {
-            inner.wake_by_ref();
-            self.shared.woken_from_afar.store(true, Ordering::SeqCst);
+        } else {
+            self.shared.woken_from_afar.push(Arc::downgrade(self));
             self.shared.bell.ring();
         }
     }

@@ -69,8 +69,10 @@ fn sleeps_end_in_order_and_not_early() {
     block_on(|| async {
         let began = time::now();
         let (sender, receiver) = local::oneshot();
+        // Its time runs from here on, however late the task begins.
+        let short = time::sleep(Duration::from_millis(5));
         spawn(async move {
-            time::sleep(Duration::from_millis(5)).await;
+            short.await;
             let _ = sender.send(time::now());
         });
         time::sleep(Duration::from_millis(20)).await;
@@ -249,6 +251,33 @@ fn long_work_runs_aside_and_the_core_goes_on() {
         outcome
     });
     assert_eq!(done, Some(Some((Ok(7), false))));
+}
+
+#[test]
+fn what_other_threads_wake_runs_beside_requests_that_never_rest() {
+    let ended = block_on(|| async {
+        let left = Rc::new(Cell::new(100u32));
+        for _ in 0..4 {
+            let left = Rc::clone(&left);
+            spawn_background(async move {
+                while left.get() > 0 && run_aside(|| ()).await.is_some() {
+                    left.set(left.get().saturating_sub(1));
+                }
+            });
+        }
+        while left.get() > 0 {
+            yield_now().await;
+        }
+        // Nothing else keeps the core awake now: the wake itself has to.
+        let (sender, receiver) = local::oneshot();
+        spawn_background(async move {
+            let (_silent, nothing) = std::sync::mpsc::channel::<()>();
+            let pause = move || nothing.recv_timeout(Duration::from_millis(1)).is_err();
+            let _ = sender.send(run_aside(pause).await);
+        });
+        receiver.await
+    });
+    assert_eq!(ended, Some(Some(true)));
 }
 
 #[test]
