@@ -17,9 +17,10 @@ pub use super::stalls::Stall;
 use super::task::{self, Tasks};
 use crate::base::ids::ShardId;
 
-/// Glommio interrupts a queue after this time. Nothing here depends on it: the driver and background tasks give way by themselves,
-/// and each interruption costs some system calls of glommio's own rings.
-const PREEMPT_TIMER: Duration = Duration::from_millis(100);
+/// Glommio interrupts a queue after this time: never, as far as a core is concerned. The driver and background tasks give way by
+/// themselves, and an interruption that falls between two looks of glommio's loop makes it sleep in its own rings, although tasks could
+/// run: a thread that was off its CPU for as long as this timer takes, at that place, would not wake again.
+const PREEMPT_TIMER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What glommio takes for buffers of its own file operations, which nobody uses: its least.
 const IO_MEMORY_BYTES: usize = 64 * 1024;
@@ -241,8 +242,8 @@ fn prepare(plan: CorePlan) -> io::Result<(LocalExecutor, Arc<Bell>)> {
 
 async fn drive_to_the_end(reactor: Rc<Reactor>, spin: Option<Duration>) {
     let queue = reactor.tasks().request_queue();
-    // Glommio sleeps in its own rings when its preemption timer fires between two of its loops, and then nothing of ours wakes it:
-    // a timer of its own bounds that sleep. While the driver sleeps instead, this timer is not looked at, and costs nothing.
+    // Should glommio sleep in its own rings all the same, nothing of ours wakes it: a timer of its own bounds that sleep. While the
+    // driver sleeps instead, this timer is not looked at, and costs nothing.
     let watchdog = glommio::spawn_local(async {
         loop {
             glommio::timer::sleep(Duration::from_millis(10)).await;

@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -138,7 +138,7 @@ struct Shared {
     /// Tasks of each queue that were woken and not yet polled; only the owner's thread writes them.
     runnable: [AtomicUsize; 2],
     /// Tasks that other threads woke, until the driver wakes them.
-    woken_from_afar: SegQueue<Weak<Tracker>>,
+    woken_from_afar: SegQueue<Arc<Tracker>>,
     bell: Arc<Bell>,
 }
 
@@ -188,8 +188,7 @@ impl Tasks {
         let woken = &self.shared.woken_from_afar;
         // Most turns find nothing, and this costs less than to try.
         while !woken.is_empty() {
-            let tracker = woken.pop().and_then(|tracker| tracker.upgrade());
-            if let Some(tracker) = tracker {
+            if let Some(tracker) = woken.pop() {
                 tracker.wake_here();
             }
         }
@@ -243,6 +242,13 @@ impl Tasks {
     }
 }
 
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        // Each would keep the queue that it stands in.
+        while self.shared.woken_from_afar.pop().is_some() {}
+    }
+}
+
 impl Shared {
     fn counter(&self, queue: Queue) -> &AtomicUsize {
         match queue {
@@ -272,6 +278,17 @@ struct Tracker {
 }
 
 impl Tracker {
+    fn is_of_this_thread(&self) -> bool {
+        std::thread::current().id() == self.shared.owner
+    }
+
+    /// Leaves the wake, and what may be the last handle, to the task's core.
+    fn wake_from_afar(self: Arc<Self>) {
+        let shared = Arc::clone(&self.shared);
+        shared.woken_from_afar.push(self);
+        shared.bell.ring();
+    }
+
     fn begin_poll(&self) {
         if self.runnable.load(Ordering::Relaxed) {
             self.runnable.store(false, Ordering::Relaxed);
@@ -292,15 +309,18 @@ impl Tracker {
 
 impl Wake for Tracker {
     fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
+        if self.is_of_this_thread() {
+            self.wake_here();
+        } else {
+            self.wake_from_afar();
+        }
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if std::thread::current().id() == self.shared.owner {
+        if self.is_of_this_thread() {
             self.wake_here();
         } else {
-            self.shared.woken_from_afar.push(Arc::downgrade(self));
-            self.shared.bell.ring();
+            Arc::clone(self).wake_from_afar();
         }
     }
 }
