@@ -11,7 +11,9 @@ use crate::{DecodeError, Message, Records};
 /// A cursor over the bytes of one frame.
 #[derive(Debug)]
 pub struct Reader<'a> {
-    frame: &'a Bytes,
+    frame: &'a [u8],
+    /// What the frame is a part of, if values may share it.
+    owner: Option<&'a Bytes>,
     position: usize,
     budget: usize,
     /// Where values come from instead of the frame, in tests that need messages full of random values.
@@ -38,7 +40,16 @@ impl<'a> Reader<'a> {
     /// Reads `frame` from its start. `budget`: bytes that the decoded values may take in memory beyond the frame itself.
     pub fn new(frame: &'a Bytes, budget: usize) -> Self {
         Self {
+            owner: Some(frame),
+            ..Self::over(frame, budget)
+        }
+    }
+
+    /// The same of bytes that nobody can share: values that are not borrowed are copies.
+    pub fn over(frame: &'a [u8], budget: usize) -> Self {
+        Self {
             frame,
+            owner: None,
             position: 0,
             budget,
             #[cfg(test)]
@@ -112,15 +123,15 @@ impl<'a> Reader<'a> {
         self.string_bytes(flexible, Null::Allowed)?.map(utf8).transpose()
     }
 
-    /// Bytes as a slice of the frame, which they keep in memory.
+    /// Bytes as a slice of the frame, which they keep in memory; a copy where it cannot be shared.
     pub fn bytes(&mut self, flexible: bool) -> Result<Bytes, DecodeError> {
         let bytes = self.borrowed_bytes(flexible)?;
-        Ok(self.shared(bytes))
+        self.shared(bytes)
     }
 
     pub fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
         let bytes = self.nullable_borrowed_bytes(flexible)?;
-        Ok(bytes.map(|bytes| self.shared(bytes)))
+        bytes.map(|bytes| self.shared(bytes)).transpose()
     }
 
     pub fn borrowed_bytes(&mut self, flexible: bool) -> Result<&'a [u8], DecodeError> {
@@ -287,11 +298,16 @@ impl<'a> Reader<'a> {
         Ok(string.into_owned())
     }
 
-    fn shared(&self, bytes: &[u8]) -> Bytes {
+    fn shared(&mut self, bytes: &[u8]) -> Result<Bytes, DecodeError> {
         if bytes.is_empty() {
-            Bytes::new()
-        } else {
-            self.frame.slice_ref(bytes)
+            return Ok(Bytes::new());
+        }
+        match self.owner {
+            Some(owner) => Ok(owner.slice_ref(bytes)),
+            None => {
+                self.reserve(bytes.len())?;
+                Ok(Bytes::copy_from_slice(bytes))
+            }
         }
     }
 

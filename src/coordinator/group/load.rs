@@ -10,6 +10,7 @@ use crate::base::ids::ProducerId;
 use crate::base::offset::Offset;
 use crate::record::{BatchHeader, EndTxnMarker, RecordView, TxnOutcome};
 
+use super::record::OffsetRecord;
 use super::{Coordinator, Record, RecordError};
 
 /// What a coordinator was not made from.
@@ -65,6 +66,14 @@ impl Loader {
     }
 
     fn take(&mut self, view: &RecordView<'_>, transaction: Option<ProducerId>) {
+        if transaction.is_none()
+            && self.pending.is_empty()
+            && let Some(offset) = OffsetRecord::decode(view.key, view.value)
+        {
+            self.coordinator
+                .put_offset(offset.group, offset.topic, offset.partition, offset.committed);
+            return;
+        }
         let record = match Record::decode(view.key, view.value) {
             Ok(record) => record,
             Err(RecordError::UnknownType(_)) => {

@@ -146,13 +146,7 @@ impl Coordinator {
                 partition,
                 value,
             } => match value {
-                Some(value) => {
-                    // A consumer that commits without a membership has a group without protocol.
-                    self.groups
-                        .entry(Arc::clone(group))
-                        .or_insert_with(|| Group::Classic(classic::Group::new(Arc::clone(group))));
-                    self.offsets.put(group, topic, *partition, Committed::from_value(value));
-                }
+                Some(value) => self.put_offset(group, topic, *partition, Committed::from_value(value)),
                 None => self.offsets.remove(group, topic, *partition),
             },
             Record::ClassicGroup { group, value: None } => {
@@ -176,6 +170,21 @@ impl Coordinator {
             },
             Record::Consumer(record) => self.replay_consumer(record),
         }
+    }
+
+    /// The part of [`replay`](Self::replay) for an offset.
+    fn put_offset(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
+        let id = match self.groups.get_key_value(group) {
+            Some((id, _)) => Arc::clone(id),
+            None => {
+                // A consumer that commits without a membership has a group without protocol.
+                let id: Arc<str> = group.into();
+                let new = Group::Classic(classic::Group::new(Arc::clone(&id)));
+                self.groups.insert(Arc::clone(&id), new);
+                id
+            }
+        };
+        self.offsets.put(&id, topic, partition, committed);
     }
 
     /// Begins to serve after the last record of the log was replayed, some groups at a time, from the one after `after` on: members that are

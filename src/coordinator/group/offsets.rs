@@ -50,14 +50,17 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    pub(super) fn put(&mut self, group: &Arc<str>, topic: &Arc<str>, partition: i32, committed: Committed) {
-        let topics = self.groups.entry(Arc::clone(group)).or_default();
+    pub(super) fn put(&mut self, group: &Arc<str>, topic: &str, partition: i32, committed: Committed) {
+        let topics = match self.groups.get_mut(group) {
+            Some(topics) => topics,
+            None => self.groups.entry(Arc::clone(group)).or_default(),
+        };
         match topics.get_mut(topic) {
             Some(partitions) => {
                 partitions.insert(partition, committed);
             }
             None => {
-                topics.insert(Arc::clone(topic), BTreeMap::from([(partition, committed)]));
+                topics.insert(topic.into(), BTreeMap::from([(partition, committed)]));
             }
         }
     }

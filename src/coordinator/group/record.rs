@@ -16,8 +16,13 @@ use duramen_wire::messages::group_metadata_value::GroupMetadataValue;
 use duramen_wire::messages::legacy_offset_commit_key::LegacyOffsetCommitKey;
 use duramen_wire::messages::offset_commit_key::OffsetCommitKey;
 use duramen_wire::messages::offset_commit_value::OffsetCommitValue;
-use duramen_wire::{DecodeError, EncodeError, Message, Reader, Writer};
+use duramen_wire::{DecodeError, EncodeError, Message, Reader, Writer, borrowed};
 
+use crate::base::ids::{LeaderEpoch, TopicId};
+use crate::base::offset::Offset;
+use crate::base::time::TimestampMs;
+
+use super::Committed;
 use super::consumer::ConsumerRecord;
 
 /// Kafka 4.3.1 writes this version, and version 1 for an offset that carries its own end of retention.
@@ -106,7 +111,7 @@ impl Record {
         match number {
             LegacyOffsetCommitKey::KEY | OffsetCommitKey::KEY => {
                 // Both keys have the same fields.
-                let key: OffsetCommitKey = message(&key, 0)?;
+                let key: OffsetCommitKey = message(key, 0)?;
                 Ok(Self::Offset {
                     group: key.group.into(),
                     topic: key.topic.into(),
@@ -115,13 +120,13 @@ impl Record {
                 })
             }
             GroupMetadataKey::KEY => {
-                let key: GroupMetadataKey = message(&key, 0)?;
+                let key: GroupMetadataKey = message(key, 0)?;
                 Ok(Self::ClassicGroup {
                     group: key.group.into(),
                     value: versioned(value)?,
                 })
             }
-            other => match ConsumerRecord::decode(other, &key, value)? {
+            other => match ConsumerRecord::decode(other, key, value)? {
                 Some(record) => Ok(Self::Consumer(record)),
                 None => Err(RecordError::UnknownType(other)),
             },
@@ -136,22 +141,57 @@ pub(super) fn encode<M: Message>(prefix: i16, message: &M, version: i16) -> Resu
     writer.into_bytes()
 }
 
-fn split(bytes: &[u8]) -> Result<(i16, Bytes), RecordError> {
+/// An offset that was committed, read in place: most records of a log are such.
+#[derive(Debug)]
+pub(super) struct OffsetRecord<'a> {
+    pub(super) group: &'a str,
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) committed: Committed,
+}
+
+impl<'a> OffsetRecord<'a> {
+    /// Reads a record that is an offset; `None` of any other, and of what [`Record::decode`] has to judge.
+    pub(super) fn decode(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Option<Self> {
+        let (LegacyOffsetCommitKey::KEY | OffsetCommitKey::KEY, key) = split(key?).ok()? else {
+            return None;
+        };
+        let (version, value) = split(value?).ok()?;
+        // Nothing is reserved.
+        let key = borrowed::OffsetCommitKey::decode(&mut Reader::over(key, 0), 0).ok()?;
+        let value = borrowed::OffsetCommitValue::decode(&mut Reader::over(value, 0), version).ok()?;
+        Some(Self {
+            group: key.group,
+            topic: key.topic,
+            partition: key.partition,
+            committed: Committed {
+                offset: Offset(value.offset),
+                leader_epoch: LeaderEpoch(value.leader_epoch),
+                metadata: value.metadata.into(),
+                committed_at: TimestampMs(value.commit_timestamp),
+                expires_at: TimestampMs(value.expire_timestamp),
+                topic_id: TopicId(value.topic_id),
+            },
+        })
+    }
+}
+
+fn split(bytes: &[u8]) -> Result<(i16, &[u8]), RecordError> {
     match bytes {
-        [high, low, rest @ ..] => Ok((i16::from_be_bytes([*high, *low]), Bytes::copy_from_slice(rest))),
+        [high, low, rest @ ..] => Ok((i16::from_be_bytes([*high, *low]), rest)),
         _ => Err(RecordError::Malformed(DecodeError::InvalidLength)),
     }
 }
 
-pub(super) fn message<M: Message>(bytes: &Bytes, version: i16) -> Result<M, RecordError> {
+pub(super) fn message<M: Message>(bytes: &[u8], version: i16) -> Result<M, RecordError> {
     let budget = bytes.len().saturating_mul(DECODE_BUDGET_PER_BYTE).max(4096);
-    Ok(M::decode(&mut Reader::new(bytes, budget), version)?)
+    Ok(M::decode(&mut Reader::over(bytes, budget), version)?)
 }
 
 pub(super) fn versioned<M: Message>(value: Option<&[u8]>) -> Result<Option<M>, RecordError> {
     let Some(value) = value else { return Ok(None) };
     let (version, bytes) = split(value)?;
-    message(&bytes, version).map(Some)
+    message(bytes, version).map(Some)
 }
 
 #[cfg(test)]
@@ -218,6 +258,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_offset_in_place_says_the_same() {
+        for record in records() {
+            let (key, value) = record.encode().unwrap();
+            let in_place = OffsetRecord::decode(Some(&key), value.as_deref());
+            let Record::Offset {
+                group,
+                topic,
+                partition,
+                value: Some(value),
+            } = &record
+            else {
+                assert!(in_place.is_none(), "{record:?}");
+                continue;
+            };
+            let in_place = in_place.unwrap();
+            assert_eq!(
+                (in_place.group, in_place.topic, in_place.partition),
+                (&**group, &**topic, *partition)
+            );
+            assert_eq!(in_place.committed, Committed::from_value(value));
+        }
+        // Not UTF-8: it is read, but not in place.
+        let key = [0, 1, 0, 1, 0xff, 0, 1, b't', 0, 0, 0, 7];
+        let value = records()[0].encode().unwrap().1.unwrap();
+        assert!(OffsetRecord::decode(Some(&key), Some(&value)).is_none());
+        assert!(Record::decode(Some(&key), Some(&value)).is_ok());
+    }
+
     /// As Apache Kafka 4.3.1 has written it for the same commit.
     #[test]
     fn an_offset_stands_as_kafka_writes_it() {
@@ -247,6 +316,7 @@ mod tests {
                 Record::decode(Some(&key), Some(&value[..end])).is_err(),
                 "value of {end}"
             );
+            assert!(OffsetRecord::decode(Some(&key), Some(&value[..end])).is_none());
         }
         assert_eq!(Record::decode(None, None), Err(RecordError::NoKey));
         assert_eq!(

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::messages::{
     ApiVersionsRequest, ApiVersionsResponse, FetchRequest, FetchResponse, MetadataRequest, OffsetCommitRequest,
-    ProduceRequest, RequestHeader, ResponseHeader, fetch_response, produce_request,
+    OffsetCommitValue, ProduceRequest, RequestHeader, ResponseHeader, fetch_response, produce_request,
 };
 use crate::{ApiKey, DecodeError, EncodeError, Message, Part, Reader, Records, Request, Writer, borrowed};
 
@@ -349,6 +349,42 @@ fn borrowed_requests_are_the_owned_ones_in_place() {
             Some(b"batch".as_slice())
         );
     }
+}
+
+#[test]
+fn committed_offsets_in_place_are_the_owned_ones() {
+    for version in OffsetCommitValue::VERSIONS {
+        let value = OffsetCommitValue {
+            offset: 5,
+            leader_epoch: if version >= 3 { 3 } else { -1 },
+            metadata: "m".into(),
+            commit_timestamp: 77,
+            expire_timestamp: if version == 1 { 88 } else { -1 },
+            topic_id: if version >= 4 { [9; 16] } else { [0; 16] },
+        };
+        let bytes = encode(&value, version).unwrap();
+        let mut r = Reader::over(&bytes, 0);
+        let in_place = borrowed::OffsetCommitValue::decode(&mut r, version).unwrap();
+        assert_eq!(r.remaining(), 0);
+        let owned = OffsetCommitValue {
+            offset: in_place.offset,
+            leader_epoch: in_place.leader_epoch,
+            metadata: in_place.metadata.into(),
+            commit_timestamp: in_place.commit_timestamp,
+            expire_timestamp: in_place.expire_timestamp,
+            topic_id: in_place.topic_id,
+        };
+        assert_eq!(owned, value);
+    }
+}
+
+#[test]
+fn bytes_that_cannot_be_shared_are_copied_within_the_budget() {
+    let bytes = [0, 0, 0, 3, 7, 8, 9];
+    let read = |budget| Reader::over(&bytes, budget).bytes(false);
+    assert_eq!(read(3), Ok(Bytes::from_static(&[7, 8, 9])));
+    assert_eq!(read(2), Err(DecodeError::OverBudget));
+    assert_eq!(Reader::over(&[0, 0, 0, 0], 0).bytes(false), Ok(Bytes::new()));
 }
 
 /// What holds for each API, whatever its messages are.

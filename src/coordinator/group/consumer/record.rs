@@ -118,7 +118,7 @@ impl ConsumerRecord {
     ///
     /// # Errors
     /// See [`RecordError`].
-    pub fn decode(number: i16, key: &Bytes, value: Option<&[u8]>) -> Result<Option<Self>, RecordError> {
+    pub fn decode(number: i16, key: &[u8], value: Option<&[u8]>) -> Result<Option<Self>, RecordError> {
         let of_group = || {
             let key: ConsumerGroupMetadataKey = message(key, 0)?;
             Ok::<_, RecordError>(Arc::from(key.group_id))

@@ -79,7 +79,7 @@ impl Books {
             self.live.replay(&record.what);
             let (key, value) = record.encode().unwrap();
             let number = i16::from_be_bytes([key[0], key[1]]);
-            let decoded = ConsumerRecord::decode(number, &key.slice(2..), value.as_deref())
+            let decoded = ConsumerRecord::decode(number, &key[2..], value.as_deref())
                 .unwrap()
                 .unwrap();
             assert_eq!(decoded, *record, "as it stands in the log");
