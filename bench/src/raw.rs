@@ -110,13 +110,13 @@ impl Probe<'_> {
         }
     }
 
-    /// Repeats a step on the broker's first processor until the time is over; the bytes that it moved, and how long each step took.
+    /// Repeats a step on the broker's first processor until the time is over, once at least; the bytes that it moved, and how long each step took.
     fn repeat(&self, name: String, mut step: impl FnMut(u64) -> Result<usize>) -> Result<Raw> {
         let mut latency = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?;
         Cpus(self.placement.broker.0[..1].to_vec()).pinned(|| {
             let began = Instant::now();
             let (mut bytes, mut number) = (0, 0);
-            while began.elapsed() < self.each {
+            while number == 0 || began.elapsed() < self.each {
                 let step_began = Instant::now();
                 bytes += count(step(number)?);
                 number += 1;
@@ -225,7 +225,7 @@ impl Probe<'_> {
             let sent = Cpus(self.placement.broker.0[..1].to_vec()).pinned(|| {
                 let began = Instant::now();
                 let mut number = 0;
-                while began.elapsed() < self.each {
+                while received.load(Ordering::Relaxed) == 0 || began.elapsed() < self.each {
                     send(&sender, number)?;
                     number += 1;
                 }

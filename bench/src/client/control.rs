@@ -1,8 +1,9 @@
 //! One blocking connection, for what is done before and after the load.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use duramen_wire::messages::create_topics_request::{CreatableTopic, CreatableTop
 use duramen_wire::messages::delete_topics_request::DeleteTopicState;
 use duramen_wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use duramen_wire::messages::metadata_request::MetadataRequestTopic;
+use duramen_wire::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
 use duramen_wire::messages::request_header::RequestHeader;
 use duramen_wire::messages::response_header::ResponseHeader;
 use duramen_wire::messages::{
@@ -57,6 +59,80 @@ pub struct TopicHandle {
     pub name: String,
     pub id: [u8; 16],
     pub partitions: i32,
+    pub leaders: Arc<Leaders>,
+}
+
+#[cfg(test)]
+impl TopicHandle {
+    /// A topic of nobody.
+    pub fn of_test(partitions: i32) -> Self {
+        Self {
+            name: "t".to_owned(),
+            id: [1; 16],
+            partitions,
+            leaders: Arc::new(Leaders::one(([127, 0, 0, 1], 9092).into(), partitions)),
+        }
+    }
+}
+
+/// The brokers that lead partitions of a topic, and which of them leads each.
+#[derive(Clone, Debug)]
+pub struct Leaders {
+    pub addresses: Vec<SocketAddr>,
+    /// By partition.
+    pub of: Vec<usize>,
+}
+
+impl Leaders {
+    /// One broker leads all partitions.
+    pub fn one(address: SocketAddr, partitions: i32) -> Self {
+        let partitions = usize::try_from(partitions).unwrap_or(0);
+        Self {
+            addresses: vec![address],
+            of: vec![0; partitions],
+        }
+    }
+
+    /// As metadata tells: a broker that leads all is where the metadata came from, `asked`, whatever it calls itself.
+    fn told(asked: SocketAddr, brokers: &[MetadataResponseBroker], topic: &MetadataResponseTopic) -> Result<Self> {
+        let by_index: BTreeMap<i32, i32> = topic
+            .partitions
+            .iter()
+            .map(|partition| (partition.partition_index, partition.leader_id))
+            .collect();
+        let ids: BTreeSet<i32> = by_index.values().copied().collect();
+        if ids.len() <= 1 {
+            return Ok(Self::one(asked, i32::try_from(by_index.len())?));
+        }
+        let address = |id: &i32| {
+            let Some(broker) = brokers.iter().find(|broker| broker.node_id == *id) else {
+                fail!("broker {id} leads partitions, and is not in the metadata");
+            };
+            let at = (broker.host.as_str(), u16::try_from(broker.port)?);
+            let address = at
+                .to_socket_addrs()
+                .context(|| format!("broker {id} at {}:{}", at.0, at.1))?
+                .next();
+            match address {
+                Some(address) => Ok(address),
+                None => fail!("broker {id} at {}:{} has no address", at.0, at.1),
+            }
+        };
+        let of = by_index.values().map(|leader| ids.range(..leader).count());
+        Ok(Self {
+            of: of.collect(),
+            addresses: ids.iter().map(address).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The broker that leads a partition.
+    pub fn address(&self, partition: i32) -> Result<SocketAddr> {
+        let leader = usize::try_from(partition).ok().and_then(|at| self.of.get(at));
+        match leader {
+            Some(leader) => Ok(self.addresses[*leader]),
+            None => fail!("nobody leads partition {partition}"),
+        }
+    }
 }
 
 /// An end of a partition.
@@ -175,7 +251,7 @@ impl Control {
             ..MetadataRequest::default()
         };
         let answer = self.call(&request)?;
-        let Some(topic) = answer.topics.into_iter().next() else {
+        let Some(topic) = answer.topics.first() else {
             fail!("topic {name} is not in the metadata");
         };
         let ready = topic
@@ -193,6 +269,7 @@ impl Control {
             name: name.to_owned(),
             id: topic.topic_id,
             partitions,
+            leaders: Arc::new(Leaders::told(self.stream.peer_addr()?, &answer.brokers, topic)?),
         };
         self.offsets(&handle, Place::End)?;
         Ok(handle)

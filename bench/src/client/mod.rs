@@ -15,6 +15,6 @@ mod net;
 mod request;
 
 pub use connection::Connection;
-pub use control::{Control, Place, TopicHandle, Versions, decode_response, frame};
+pub use control::{Control, Leaders, Place, TopicHandle, Versions, decode_response, frame};
 pub use net::{Net, Wait};
 pub use request::{FetchRequests, ProduceRequests, Slot};

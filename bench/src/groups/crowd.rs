@@ -333,11 +333,7 @@ mod tests {
 
     #[test]
     fn a_group_is_stable_when_all_have_all() {
-        let topic = TopicHandle {
-            name: "t".to_owned(),
-            id: [1; 16],
-            partitions: 3,
-        };
+        let topic = TopicHandle::of_test(3);
         // Epochs and partitions of two members; members of generation 7 as its leader was told; whether that is stable.
         type Has = (i32, Option<&'static [i32]>);
         let cases: &[([Has; 2], usize, bool)] = &[
@@ -360,11 +356,7 @@ mod tests {
 
     #[test]
     fn a_doubled_owner_fails() {
-        let topic = TopicHandle {
-            name: "t".to_owned(),
-            id: [1; 16],
-            partitions: 2,
-        };
+        let topic = TopicHandle::of_test(2);
         let mut crowd = Crowd::new(Protocol::Consumer, &topic, "g".to_owned(), 2).unwrap();
         for member in &mut crowd.members {
             member.epoch = 1;

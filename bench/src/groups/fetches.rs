@@ -148,11 +148,7 @@ mod tests {
     use duramen_wire::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 
     fn topic() -> TopicHandle {
-        TopicHandle {
-            name: "t".to_owned(),
-            id: [1; 16],
-            partitions: 3,
-        }
+        TopicHandle::of_test(3)
     }
 
     fn batch(base: i64, records: usize) -> bytes::Bytes {

@@ -4,7 +4,6 @@
 //! looked at after the run. The latency of a fetch from the start is that of the request; at the end, where a producer has a rate, that of
 //! each batch from the moment when it was due.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -18,7 +17,8 @@ use crate::scenario::{Consume, From};
 
 use super::Measured;
 use super::drive::{Crew, Part};
-use super::measure::{Layout, Meter, Phases, Requests, Schedule, Worth, share};
+use super::layout::Layout;
+use super::measure::{Meter, Phases, Schedule, Worth, share};
 use super::produce::{ProduceLoad, Thread};
 
 /// How long a fetch at the end of a partition waits in the broker.
@@ -40,23 +40,24 @@ pub struct ConsumeLoad {
 #[derive(Clone)]
 pub struct Arrivals {
     identity: Identity,
-    requests: Requests,
+    layout: Layout,
     rate: f64,
 }
 
 impl Arrivals {
     /// Of the batches of a load; `None` where it has no rate.
-    pub fn of(load: &ProduceLoad) -> Option<Self> {
-        Some(Self {
+    pub fn of(load: &ProduceLoad) -> Result<Option<Self>> {
+        let Some(rate) = load.rate else { return Ok(None) };
+        Ok(Some(Self {
             identity: load.identity,
-            requests: Requests::new(Layout::new(load.connections, load.topic.partitions)),
-            rate: load.rate?,
-        })
+            layout: Layout::new(load.connections, &load.topic.leaders)?,
+            rate,
+        }))
     }
 
     fn due(&self, begin: Instant, partition: i32, header: &BatchHeader) -> Option<Instant> {
         let id = self.identity.id(header.max_timestamp)?;
-        let position = self.requests.position(id.stream.into(), partition, id.number);
+        let position = self.layout.position_of(id.stream.into(), partition, id.number);
         Some(Schedule::new(begin, self.rate).due(position))
     }
 }
@@ -91,19 +92,15 @@ struct Position {
 
 impl Consuming {
     /// Adds the share of a thread to its crew.
-    pub fn join(
-        load: &ConsumeLoad,
-        phases: Phases,
-        crew: &mut Crew,
-        address: SocketAddr,
-        thread: Thread,
-    ) -> Result<()> {
+    pub fn join(load: &ConsumeLoad, phases: Phases, crew: &mut Crew, thread: Thread) -> Result<()> {
+        let layout = Layout::new(load.consume.connections, &load.topic.leaders)?;
         let mut lines = Vec::new();
         let mut first_number = None;
         for connection in share(load.consume.connections, thread.index, thread.count) {
-            let number = crew.connect(address)?;
+            let connection = u64::from(connection);
+            let number = crew.connect(layout.address(connection))?;
             first_number.get_or_insert(number);
-            lines.push(Line::new(load, connection));
+            lines.push(Line::new(load, layout.share(connection)));
         }
         let Some(first_number) = first_number else {
             return Ok(());
@@ -191,14 +188,16 @@ impl Consuming {
 }
 
 impl Line {
-    fn new(load: &ConsumeLoad, connection: u32) -> Self {
-        let (connections, partitions) = (load.consume.connections, load.topic.partitions.unsigned_abs());
-        let own = |partition: &u32| partition % connections == connection || connection % partitions == *partition;
+    fn new(load: &ConsumeLoad, partitions: impl Iterator<Item = i32>) -> Self {
         let from = match load.consume.from {
             From::Start => &load.starts,
             From::End => &load.ends,
         };
-        let partitions: Vec<_> = (0..partitions).filter(own).zip_positions(from).collect();
+        let position = |partition: i32| {
+            let offset = *from.get(usize::try_from(partition).ok()?)?;
+            Some(Position { partition, offset })
+        };
+        let partitions: Vec<_> = partitions.filter_map(position).collect();
         Self {
             is_over: partitions.is_empty(),
             partitions,
@@ -208,20 +207,6 @@ impl Line {
         }
     }
 }
-
-/// Pairs partitions with their offsets.
-trait ZipPositions: Iterator<Item = u32> + Sized {
-    fn zip_positions(self, offsets: &[i64]) -> impl Iterator<Item = Position> {
-        self.filter_map(|partition| {
-            Some(Position {
-                partition: i32::try_from(partition).ok()?,
-                offset: *offsets.get(usize::try_from(partition).ok()?)?,
-            })
-        })
-    }
-}
-
-impl<I: Iterator<Item = u32>> ZipPositions for I {}
 
 /// Goes over the headers of the batches of an answer, whose last one may be cut; the offset after them, and what they are worth.
 fn walk(records: &[u8], mut next: i64, mut take: impl FnMut(&BatchHeader)) -> Result<(i64, Worth)> {

@@ -1,7 +1,6 @@
 //! End to end: a record leaves on one connection, and a consumer that waits in a long poll gets it on another.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -54,7 +53,8 @@ pub struct EndToEnd {
 
 impl EndToEnd {
     /// Adds the part to the crew of one thread. `offset`: the end of the partition.
-    pub fn join(load: &ProduceLoad, phases: Phases, crew: &mut Crew, address: SocketAddr, offset: i64) -> Result<()> {
+    pub fn join(load: &ProduceLoad, phases: Phases, crew: &mut Crew, offset: i64) -> Result<()> {
+        let address = load.topic.leaders.address(PARTITION)?;
         let (producer_number, consumer_number) = (crew.connect(address)?, crew.connect(address)?);
         crew.parts.push(Box::new(Self {
             produce: ProduceRequests::new(&load.versions, &load.topic, load.acks.code())?,

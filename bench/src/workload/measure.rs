@@ -164,83 +164,6 @@ impl Schedule {
     }
 }
 
-/// Which partition each request goes to, and which batch of its stream it is.
-///
-/// Request `n` of connection `c` is number `n * connections + c` of all, and goes to that number modulo the partitions. A connection so
-/// comes to the same partitions again and again, in turns of `period`.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
-    pub connections: u64,
-    pub partitions: u64,
-    pub period: u64,
-}
-
-impl Layout {
-    pub fn new(connections: u32, partitions: i32) -> Self {
-        let (connections, partitions) = (
-            u64::from(connections.max(1)),
-            u64::from(partitions.unsigned_abs().max(1)),
-        );
-        Self {
-            connections,
-            partitions,
-            period: partitions / common_divisor(connections, partitions),
-        }
-    }
-
-    /// The place of a request among those of all connections.
-    pub fn position(&self, connection: u64, request: u64) -> u64 {
-        request * self.connections + connection
-    }
-
-    pub fn partition(&self, connection: u64, request: u64) -> i32 {
-        i32::try_from(self.position(connection, request) % self.partitions).unwrap_or(0)
-    }
-
-    /// Which of the connection's partitions it is, in the order of their first turn.
-    pub fn turn(&self, request: u64) -> usize {
-        index(request % self.period)
-    }
-
-    /// The number of the batch in the stream of this connection and partition.
-    pub fn number(&self, request: u64) -> u64 {
-        request / self.period
-    }
-}
-
-/// Finds the request that a batch came from, by its connection, partition and number.
-#[derive(Clone, Debug)]
-pub struct Requests {
-    layout: Layout,
-    /// The turn of the partition that lies so many partitions behind the connection's first.
-    turns: Vec<u64>,
-}
-
-impl Requests {
-    pub fn new(layout: Layout) -> Self {
-        let mut turns = vec![0; index(layout.partitions)];
-        for turn in 0..layout.period {
-            turns[index(layout.position(0, turn) % layout.partitions)] = turn;
-        }
-        Self { layout, turns }
-    }
-
-    /// The place of the request among those of all connections.
-    pub fn position(&self, connection: u64, partition: i32, number: u64) -> u64 {
-        let partitions = self.layout.partitions;
-        let behind = (u64::from(partition.unsigned_abs()) + partitions - connection % partitions) % partitions;
-        let request = number * self.layout.period + self.turns[index(behind)];
-        self.layout.position(connection, request)
-    }
-}
-
-fn common_divisor(mut a: u64, mut b: u64) -> u64 {
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    a.max(1)
-}
-
 /// Parts of a whole as a share of threads: what thread `thread` of `threads` takes of `all`.
 pub fn share(all: u32, thread: usize, threads: usize) -> impl Iterator<Item = u32> {
     (0..all).filter(move |one| count(thread) == u64::from(*one) % count(threads.max(1)))
@@ -315,30 +238,6 @@ mod tests {
             late.abs_diff(Duration::from_secs(1_000_000)) < Duration::from_micros(1),
             "{late:?}"
         );
-    }
-
-    #[test]
-    fn every_partition_gets_its_batches_in_order() {
-        for (connections, partitions) in [(4, 12), (16, 12), (1, 7), (5, 7), (64, 1), (3, 1000)] {
-            let layout = Layout::new(connections, partitions);
-            let requests = Requests::new(layout);
-            let mut next = std::collections::BTreeMap::new();
-            let mut all = vec![0_u64; usize::try_from(partitions).unwrap()];
-            for request in 0..2000 {
-                for connection in 0..u64::from(connections) {
-                    let partition = layout.partition(connection, request);
-                    let number = next.entry((connection, partition)).or_insert(0);
-                    assert_eq!(layout.number(request), *number);
-                    *number += 1;
-                    all[usize::try_from(partition).unwrap()] += 1;
-                    assert!(layout.turn(request) < index(layout.period));
-                    let found = requests.position(connection, partition, layout.number(request));
-                    assert_eq!(found, layout.position(connection, request));
-                }
-            }
-            let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
-            assert!(most - least <= 1, "{connections} {partitions}: {least} {most}");
-        }
     }
 
     #[test]

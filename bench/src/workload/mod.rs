@@ -2,7 +2,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `measure` | what counts and when: phases, meters, schedules, which request goes where |
+//! | `layout` | which request goes where |
+//! | `measure` | what counts and when: phases, meters, schedules |
 //! | `drive` | one thread of load, and the parts that share it |
 //! | `produce`, `consume`, `end_to_end` | the parts |
 //! | `run` | a whole run, from the creation of the topic to its verification |
@@ -10,6 +11,7 @@
 mod consume;
 mod drive;
 mod end_to_end;
+mod layout;
 mod measure;
 mod produce;
 mod run;

@@ -1,7 +1,6 @@
 //! Produce: one batch a request, over many connections, as fast as answers come or at a fixed rate.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,7 +14,8 @@ use crate::scenario::Acks;
 
 use super::Measured;
 use super::drive::{Crew, Part};
-use super::measure::{Layout, Meter, Phases, Schedule, Worth, share};
+use super::layout::Layout;
+use super::measure::{Meter, Phases, Schedule, Worth, share};
 
 /// What is to be produced.
 #[derive(Clone)]
@@ -72,25 +72,20 @@ struct Line {
 
 impl Producing {
     /// Adds the share of a thread to its crew.
-    pub fn join(
-        load: &ProduceLoad,
-        phases: Phases,
-        crew: &mut Crew,
-        address: SocketAddr,
-        thread: Thread,
-    ) -> Result<()> {
-        let layout = Layout::new(load.connections, load.topic.partitions);
+    pub fn join(load: &ProduceLoad, phases: Phases, crew: &mut Crew, thread: Thread) -> Result<()> {
+        let layout = Layout::new(load.connections, &load.topic.leaders)?;
         let mut lines = Vec::new();
         let mut first_number = None;
         for connection in share(load.connections, thread.index, thread.count) {
-            let number = crew.connect(address)?;
+            let connection = u64::from(connection);
+            let number = crew.connect(layout.address(connection))?;
             first_number.get_or_insert(number);
             lines.push(Line {
-                connection: connection.into(),
+                connection,
                 requests: 0,
                 late: VecDeque::new(),
                 sent: VecDeque::new(),
-                ledgers: vec![Ledger::default(); usize::try_from(layout.period)?],
+                ledgers: vec![Ledger::default(); usize::try_from(layout.period(connection))?],
             });
         }
         let Some(first_number) = first_number else {
@@ -168,7 +163,7 @@ impl Producing {
 
     fn push(&mut self, at: usize, request: u64, connection: &mut Connection) -> Result<()> {
         let line = &self.lines[at];
-        let number = self.layout.number(request);
+        let number = self.layout.number(line.connection, request);
         let template = self.load.templates.of(number);
         let stream = self.load.first_stream + u32::try_from(line.connection)?;
         let timestamp = self.load.identity.timestamp(BatchId { stream, number });
@@ -191,8 +186,9 @@ impl Producing {
     fn complete(&mut self, at: usize, request: u64, due: Instant, now: Instant, offset: Option<i64>) -> Result<()> {
         self.in_flight -= 1;
         self.last_progress = now;
-        let number = self.layout.number(request);
-        let ledger = &mut self.lines[at].ledgers[self.layout.turn(request)];
+        let line = &mut self.lines[at];
+        let number = self.layout.number(line.connection, request);
+        let ledger = &mut line.ledgers[self.layout.turn(line.connection, request)];
         ledger.acknowledge(number, offset)?;
         self.meter.came(now, self.load.worth);
         self.meter.took(due, now);

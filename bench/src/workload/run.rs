@@ -181,13 +181,7 @@ impl Setup {
         load.batches_max = Some(rounded(batches.ceil()));
         let phases = Phases::new(Instant::now(), Duration::ZERO, BACKLOG_MAX);
         let mut crew = Crew::new()?;
-        Producing::join(
-            &load,
-            phases,
-            &mut crew,
-            plan.target.address,
-            Thread { index: 0, count: 1 },
-        )?;
+        Producing::join(&load, phases, &mut crew, Thread { index: 0, count: 1 })?;
         let measured = crew.run(false, &Board::default())?;
         if backlog.cold {
             let Some(data) = &plan.target.data else {
@@ -214,9 +208,13 @@ impl Setup {
         });
         let produce = scenario.produce.as_ref();
         let produce = produce.map(|produce| self.load(plan, control, "produce", produce));
+        let arrivals = match &produce {
+            Some(produce) => Arrivals::of(produce)?,
+            None => None,
+        };
         let consume = scenario.consume.iter().map(|consume| ConsumeLoad {
             arrivals: match consume.from {
-                From::End => produce.as_ref().and_then(Arrivals::of),
+                From::End => arrivals.clone(),
                 From::Start => None,
             },
             consume: consume.clone(),
@@ -252,18 +250,18 @@ impl Parts {
     }
 
     /// The share of one thread, connected.
-    fn crew(&self, phases: Phases, address: std::net::SocketAddr, thread: Thread) -> Result<Crew> {
+    fn crew(&self, phases: Phases, thread: Thread) -> Result<Crew> {
         let mut crew = Crew::new()?;
         if let Some(load) = &self.produce {
-            Producing::join(load, phases, &mut crew, address, thread)?;
+            Producing::join(load, phases, &mut crew, thread)?;
         }
         for load in &self.consume {
-            Consuming::join(load, phases, &mut crew, address, thread)?;
+            Consuming::join(load, phases, &mut crew, thread)?;
         }
         if let Some(load) = &self.end_to_end
             && thread.index == 0
         {
-            EndToEnd::join(load, phases, &mut crew, address, self.end)?;
+            EndToEnd::join(load, phases, &mut crew, self.end)?;
         }
         Ok(crew)
     }
@@ -288,7 +286,7 @@ fn drive(plan: &Plan<'_>, parts: &Parts) -> Result<Outcome> {
         Duration::from_secs_f64(run.seconds),
     );
     let phases = Phases::new(begin, warmup, measured);
-    let (cpus, address) = (&plan.placement.load.0, plan.target.address);
+    let cpus = &plan.placement.load.0;
     std::thread::scope(|scope| {
         let spawn = |index: usize, cpu: usize| {
             let board = &board;
@@ -298,7 +296,7 @@ fn drive(plan: &Plan<'_>, parts: &Parts) -> Result<Outcome> {
             };
             scope.spawn(move || {
                 let pinned = Cpus(vec![cpu]).pin();
-                let made = pinned.and_then(|()| parts.crew(phases, address, thread));
+                let made = pinned.and_then(|()| parts.crew(phases, thread));
                 let done = made.and_then(|crew| crew.run(run.busy, board));
                 if done.is_err() {
                     board.is_stopped.store(true, Ordering::Relaxed);
