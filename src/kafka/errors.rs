@@ -6,7 +6,7 @@ use crate::coordinator::group::GroupError;
 use crate::coordinator::group::consumer::Refused;
 use crate::log::producers::ProducerError;
 use crate::metadata::controller::{
-    AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError, UpdateFeaturesError,
+    AlterConfigError, CreatePartitionsError, CreateTopicError, DeleteTopicError, ReassignError, UpdateFeaturesError,
 };
 use crate::partition::types::{AppendError, DeleteRecordsError, ReadError};
 use crate::record::BatchError;
@@ -45,6 +45,7 @@ error_codes! {
     LEADER_NOT_AVAILABLE = 5 Retriable,
     NOT_LEADER_OR_FOLLOWER = 6 Retriable,
     REQUEST_TIMED_OUT = 7 Retriable,
+    REPLICA_NOT_AVAILABLE = 9 Retriable,
     MESSAGE_TOO_LARGE = 10 Final,
     OFFSET_METADATA_TOO_LARGE = 12 Final,
     COORDINATOR_LOAD_IN_PROGRESS = 14 Retriable,
@@ -75,7 +76,9 @@ error_codes! {
     INVALID_PRODUCER_EPOCH = 47 Final,
     INVALID_TXN_STATE = 48 Final,
     TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53 Final,
+    OPERATION_NOT_ATTEMPTED = 55 Final,
     KAFKA_STORAGE_ERROR = 56 Retriable,
+    LOG_DIR_NOT_FOUND = 57 Final,
     NON_EMPTY_GROUP = 68 Final,
     GROUP_ID_NOT_FOUND = 69 Final,
     FETCH_SESSION_ID_NOT_FOUND = 70 Retriable,
@@ -91,6 +94,7 @@ error_codes! {
     FENCED_INSTANCE_ID = 82 Final,
     ELIGIBLE_LEADERS_NOT_AVAILABLE = 83 Retriable,
     ELECTION_NOT_NEEDED = 84 Retriable,
+    NO_REASSIGNMENT_IN_PROGRESS = 85 Final,
     GROUP_SUBSCRIBED_TO_TOPIC = 86 Final,
     INVALID_RECORD = 87 Final,
     INVALID_UPDATE_VERSION = 95 Final,
@@ -310,6 +314,20 @@ pub fn create_partitions_error(error: &CreatePartitionsError) -> Refusal {
             ErrorCode::INVALID_REPLICA_ASSIGNMENT
         }
         CreatePartitionsError::Place { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
+    };
+    Refusal::with(code, error)
+}
+
+/// How a partition that does not get other replicas is answered (Kafka: `ReplicationControlManager.alterPartitionReassignment`).
+#[must_use]
+pub fn reassign_error(error: &ReassignError) -> Refusal {
+    let code = match error {
+        ReassignError::UnknownTopic(_) | ReassignError::UnknownPartition { .. } => {
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        }
+        ReassignError::NothingToCancel => return Refusal::of(ErrorCode::NO_REASSIGNMENT_IN_PROGRESS),
+        ReassignError::FactorChanged { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
+        ReassignError::Assignment(_) | ReassignError::OtherReplicas => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
     };
     Refusal::with(code, error)
 }

@@ -109,6 +109,10 @@ pub const SERVED: &[Served] = &[
         handler: handlers::alter_configs::handle,
     },
     Served {
+        key: ApiKey::AlterReplicaLogDirs,
+        handler: handlers::alter_replica_log_dirs::handle,
+    },
+    Served {
         key: ApiKey::DescribeLogDirs,
         handler: handlers::describe_log_dirs::handle,
     },
@@ -127,6 +131,10 @@ pub const SERVED: &[Served] = &[
     Served {
         key: ApiKey::IncrementalAlterConfigs,
         handler: handlers::incremental_alter_configs::handle,
+    },
+    Served {
+        key: ApiKey::AlterPartitionReassignments,
+        handler: handlers::alter_partition_reassignments::handle,
     },
     Served {
         key: ApiKey::ListPartitionReassignments,

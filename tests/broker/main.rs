@@ -58,6 +58,7 @@ mod produce;
 mod producer_ids;
 mod recompression;
 mod record_rules;
+mod replicas;
 mod requests;
 mod restart;
 mod retention;

@@ -103,10 +103,15 @@ impl Describing {
     }
 }
 
-fn describe(directory: &LogDirectory) -> DescribeLogDirsResult {
+/// A directory as clients know it.
+pub(super) fn path(directory: &LogDirectory) -> String {
     let path = std::path::absolute(directory.path()).unwrap_or_else(|_| directory.path().to_owned());
+    path.display().to_string()
+}
+
+fn describe(directory: &LogDirectory) -> DescribeLogDirsResult {
     let mut result = DescribeLogDirsResult {
-        log_dir: path.display().to_string(),
+        log_dir: path(directory),
         total_bytes: -1,
         usable_bytes: -1,
         ..DescribeLogDirsResult::default()

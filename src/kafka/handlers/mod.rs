@@ -1,6 +1,8 @@
 //! One file an API: decode, look up, ask the cores, map errors, answer.
 
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod consumer_group_describe;
 pub mod consumer_group_heartbeat;

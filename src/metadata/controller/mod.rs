@@ -11,6 +11,7 @@ mod create_topics;
 mod delete_topics;
 mod place;
 mod producer_ids;
+mod reassign;
 mod topic_name;
 mod update_features;
 
@@ -27,6 +28,7 @@ pub use create_topics::{CreateTopicError, CreatedTopic, NewTopic, NewTopicDefaul
 pub use delete_topics::{DeleteTopicError, DeletedTopic, delete_topics};
 pub use place::PlaceError;
 pub use producer_ids::{PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, ProducerIdError, allocate_producer_ids};
+pub use reassign::{ReassignError, ReplicaCount, reassign};
 pub use topic_name::{TopicNameError, metric_name, validate_topic_name};
 pub use update_features::{UpdateFeaturesError, update_features};
 

@@ -6,6 +6,7 @@ mod delete_topics;
 mod image;
 mod kept;
 mod log;
+mod reassign;
 mod snapshot;
 mod update_features;
 

@@ -2,13 +2,13 @@
 import time
 
 from harness import batch as batches
-from harness.client import (DESCRIBE_PRODUCERS, DESCRIBE_TOPIC_PARTITIONS, ELECT_LEADERS, INVALID_TOPIC_EXCEPTION, LIST_CONFIG_RESOURCES,
-                            LIST_PARTITION_REASSIGNMENTS, NONE, UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION)
+from harness.client import (ALTER_PARTITION_REASSIGNMENTS, ALTER_REPLICA_LOG_DIRS, DESCRIBE_LOG_DIRS, DESCRIBE_PRODUCERS, DESCRIBE_TOPIC_PARTITIONS,
+                            ELECT_LEADERS, INVALID_TOPIC_EXCEPTION, LIST_CONFIG_RESOURCES, LIST_PARTITION_REASSIGNMENTS, NONE, UNKNOWN_TOPIC_OR_PARTITION, UNSUPPORTED_VERSION)
 from harness.report import check, equal
 
 from .common import Checks, case
 
-INVALID_REQUEST, ELECTION_NOT_NEEDED = 42, 84
+INVALID_REPLICA_ASSIGNMENT, INVALID_REQUEST, LOG_DIR_NOT_FOUND, ELECTION_NOT_NEEDED, NO_REASSIGNMENT_IN_PROGRESS = 39, 42, 57, 84, 85
 BROKER, TOPIC, CLIENT_METRICS = 4, 2, 16
 NOT_NEEDED = "Leader election not needed for topic partition."
 
@@ -58,6 +58,80 @@ class Admin(Checks):
         for topics in (None, [], [(self.topic, [0, 9])], [("nope", [0])]):
             r = self.ask_by_topic(LIST_PARTITION_REASSIGNMENTS, topics, before=lambda w: w.int32(5000))
             equal((r.int32(), r.int16(), r.string(), r.array(None)), (0, NONE, None, []), f"reassignments of {topics}")
+
+    def reassign(self, version, asked):
+        """Partitions as (topic, index, replicas); the answers as (error, message) of each."""
+        w = self.client.writer(ALTER_PARTITION_REASSIGNMENTS, version).int32(5000)
+        if version:
+            w.int8(0)  # the number of replicas stays
+        w.array(asked, lambda one: w.string(one[0]).array([one], lambda p: w.int32(p[1]).array(p[2], w.int32).tags()).tags())
+        r = self.client.request(ALTER_PARTITION_REASSIGNMENTS, version, w.tags().parts)
+        r.int32()
+        # What was asked is said again, but when nothing was: then all is as it is by default.
+        if version:
+            equal(r.int8(), int(not asked), "whether the number of replicas may change")
+        equal((r.int16(), r.string()), (NONE, None if asked else ""), "error of the whole")
+        partition = lambda: (r.int32(), r.int16(), r.string(), r.tags())[1:3]  # noqa: E731
+        return [answer for answers in r.array(lambda: (r.string(), r.array(partition), r.tags())[1]) for answer in answers]
+
+    @case
+    def replicas_stay(self):
+        """One broker: what can be asked for is what is."""
+        own = self.client.metadata([]).brokers[0][0]
+        manual = "The manual partition assignment includes"
+        cases = [
+            ((self.topic, 0, [own]), (NONE, None)),
+            ((self.topic, 1, None), (NO_REASSIGNMENT_IN_PROGRESS, None)),
+            ((self.topic, 1, []), (INVALID_REPLICA_ASSIGNMENT, f"{manual} an empty replica list.")),
+            ((self.topic, 1, [own + 77]), (INVALID_REPLICA_ASSIGNMENT, f"{manual} broker {own + 77}, but no such broker is registered.")),
+            ((self.topic, 1, [own, own]), (INVALID_REPLICA_ASSIGNMENT, f"{manual} the broker {own} more than once.")),
+            ((self.topic, 1, [own + 77, own]), (INVALID_REPLICA_ASSIGNMENT, f"{manual} broker {own + 77}, but no such broker is registered.")),
+            ((self.topic, 9, [own]), (UNKNOWN_TOPIC_OR_PARTITION, f"Unable to find partition {self.topic}:9.")),
+            (("nope", 0, [own]), (UNKNOWN_TOPIC_OR_PARTITION, "Unable to find a topic named nope.")),
+            (("nope", 0, None), (UNKNOWN_TOPIC_OR_PARTITION, "Unable to find a topic named nope.")),
+        ]
+        for version in (0, 1):
+            for asked, expected in cases:
+                equal(self.reassign(version, [asked]), [expected], f"v{version}, {asked}")
+            equal(self.reassign(version, []), [], "of none")
+            equal(self.reassign(version, [asked for asked, _ in cases]), [expected for _, expected in cases], f"v{version}, all at once")
+
+    def directories(self):
+        """Where each partition of this topic is, by directory."""
+        r = self.ask_by_topic(DESCRIBE_LOG_DIRS, [(self.topic, list(range(self.partitions)))], 4)
+        r.int32(), r.int16()
+        partition = lambda: (r.int32(), r.int64(), r.int64(), r.int8(), r.tags())[0]  # noqa: E731
+
+        def directory():
+            equal(r.int16(), NONE, "error of a directory")
+            path = r.string()
+            topics = r.array(lambda: (r.string(), r.array(partition), r.tags())[1])
+            r.int64(), r.int64(), r.tags()
+            return path, [index for partitions in topics for index in partitions]
+
+        return r.array(directory)
+
+    def move(self, version, path, topic, partitions):
+        w = self.client.writer(ALTER_REPLICA_LOG_DIRS, version)
+        w.array([path], lambda _: w.string(path).array([topic], lambda name: w.string(name).array(partitions, w.int32).tags()).tags())
+        r = self.client.request(ALTER_REPLICA_LOG_DIRS, version, w.tags().parts)
+        r.int32()
+        partition = lambda: (r.int32(), r.int16(), r.tags())[:2]  # noqa: E731
+        return [sorted(answers) for answers in r.array(lambda: (r.string(), r.array(partition), r.tags())[1])]
+
+    @case
+    def logs_stay(self):
+        [(path, partitions)] = self.directories()
+        equal(sorted(partitions), [0, 1, 2], "partitions in the only directory")
+        for version in (1, 2):
+            for where, topic, asked, expected in (
+                (path, self.topic, [0, 1, 2], NONE),
+                ("/nowhere", self.topic, [0], LOG_DIR_NOT_FOUND),
+                (f"{path}/", self.topic, [0], LOG_DIR_NOT_FOUND),
+                (path, self.topic, [9], UNKNOWN_TOPIC_OR_PARTITION),
+                (path, "nope", [0], UNKNOWN_TOPIC_OR_PARTITION),
+            ):
+                equal(self.move(version, where, topic, asked), [[(partition, expected) for partition in asked]], f"v{version}, {where}, {topic}")
 
     # -- producers ---------------------------------------------------------------------------------------------------
 
