@@ -95,15 +95,16 @@ def jars():
 @functools.cache
 def java_classes():
     """The folder with the compiled classes of tests/compat/java."""
-    source = HERE / "java" / "RoundTrip.java"
+    sources = sorted((HERE / "java").glob("*.java"))
     libs = jars()
-    digest = hashlib.sha256(source.read_bytes() + (libs / ".complete").read_bytes()).hexdigest()
-    classes = CACHE / "java-classes"
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources) + (libs / ".complete").read_bytes()).hexdigest()
+    # A folder for each version: another run may use its own at this moment.
+    classes = CACHE / f"java-classes-{digest[:16]}"
     if not _complete(classes, digest):
         packages(("javac", "openjdk-17-jdk-headless"))
         shutil.rmtree(classes, ignore_errors=True)
         classes.mkdir(parents=True)
-        subprocess.run(["javac", "-cp", f"{libs}/*", "-d", classes, source], check=True)
+        subprocess.run(["javac", "-cp", f"{libs}/*", "-d", classes, *sources], check=True)
         (classes / ".complete").write_text(digest)
     return classes
 
