@@ -166,35 +166,63 @@ def committed(broker, group, topic):
         check(time.monotonic() < end, done.stderr[-300:])
 
 
-def move(report):
-    """A group that has consumed on Apache Kafka goes on at its offsets on ours, and back again."""
-    kafka = Kafka()
-    ours = None
-    try:
-        kafka.start()
-        groups = Groups(kafka, report)
-        topic, group = groups.create("moved", PARTITIONS), groups.name("g-moved")
-        produce(kafka, topic)
-        for turn, broker_class in enumerate((None, OnKafkasFile, None)):
-            broker = kafka if broker_class is None else OnKafkasFile(kafka)
-            if turn:
-                broker.start()
-            ours = broker if broker is not kafka else ours
-            if turn:
-                equal(committed(broker, group, topic), [turn * RECORDS] * PARTITIONS, f"offsets in turn {turn}")
-                produce(broker, topic)
-            member = Member("confluent", broker, group, topic, "range")
-            try:
-                equal(member.ask(f"count {PARTITIONS * RECORDS}"), str(PARTITIONS * RECORDS), f"records in turn {turn}")
-                equal((member.ask("commit"), member.ask("leave")), ("committed", "left"), "the end")
-            finally:
+# Of each protocol a group whose member leaves before the brokers change places, and one whose member is killed and still in the group.
+MOVED = [(strategy, ends) for strategy in ("range", "cooperative-sticky", "consumer") for ends in ("leaves", "dies")]
+# The new broker misses the killed member for so long.
+SESSIONS = {"group.consumer.session.timeout.ms": 6000, "group.consumer.min.session.timeout.ms": 1000,
+            "group.consumer.heartbeat.interval.ms": 1000, "group.consumer.min.heartbeat.interval.ms": 1000}
+
+
+class Moving:
+    """Groups that have consumed on Apache Kafka go on at their offsets on ours, and back again."""
+
+    def __init__(self, kafka, report):
+        self.kafka = kafka
+        names = Groups(kafka, report)
+        self.groups = {names.name(f"g-{strategy}-{ends}"): (strategy, ends) for strategy, ends in MOVED}
+        self.topic = None
+
+    def turn(self, turn, broker):
+        """All that was produced in this turn is read, once; what was committed before is where it begins."""
+        produce(broker, self.topic)
+        everything = str(PARTITIONS * RECORDS)
+        members = {}
+        try:
+            for group, (strategy, _) in self.groups.items():
+                equal(committed(broker, group, self.topic), [turn * RECORDS if turn else -1001] * PARTITIONS, f"offsets of {group} in turn {turn}")
+                members[group] = Member("confluent", broker, group, self.topic, strategy)
+                members[group].send(f"count {everything}")
+            for group, member in members.items():
+                equal(member.receive(), everything, f"records that {group} read in turn {turn}")
+            for group, member in members.items():
+                equal(member.ask("idle 1"), everything, f"records that {group} had read a second later")
+                equal(member.ask("commit"), "committed", f"commit of {group}")
+                if self.groups[group][1] == "leaves":
+                    equal(member.ask("leave"), "left", f"leaving {group}")
+        finally:
+            for member in members.values():
                 member.end()
-            broker.stop()
-    finally:
-        if ours is not None:
-            ours.close()
-        kafka.close()
+
+    def all(self):
+        ours = None
+        try:
+            for turn in range(3):
+                broker = self.kafka
+                if turn == 1:
+                    broker = ours = OnKafkasFile(self.kafka)
+                broker.start()
+                if not turn:
+                    with Client(broker.bootstrap) as client:
+                        self.topic = "moved"
+                        equal(client.create_topic(self.topic, PARTITIONS).error, NONE, "error of CreateTopics")
+                self.turn(turn, broker)
+                broker.stop()
+        finally:
+            if ours is not None:
+                ours.close()
+            self.kafka.close()
+        return f"{len(self.groups)} groups"
 
 
 def run(report):
-    report.run("groups/from-kafka-and-back", move, report)
+    report.run("groups/from-kafka-and-back", Moving(Kafka(SESSIONS), report).all)
