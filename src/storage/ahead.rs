@@ -31,7 +31,8 @@ use crate::log::{AppendContext, AppendPlan, LogState, Origin, plan_append};
 use crate::record::BATCH_HEADER_BYTES;
 use crate::rt::fs::File;
 use crate::rt::local::Event;
-use crate::rt::{task, time};
+use crate::rt::task::{self, Watch};
+use crate::rt::time;
 
 /// Fewest and most bytes of one step; the batches of simulated logs are short.
 const STEP_BYTES_MIN: usize = if cfg!(feature = "sim") {
@@ -184,16 +185,15 @@ impl Log {
     /// Whether the disk makes those wait who write: then [`Log::write_ahead`] does not hold the core.
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        self.inner.health.pace().is_slow()
+        self.inner.health.pace().is_slow(time::now())
     }
 
     fn write_step(&self, file: &File, at: FilePosition, slice: &[u8]) -> std::io::Result<()> {
         task::begin_part("write a batch ahead");
-        let began = time::now();
+        let watch = Watch::begin();
         file.write_at(at, &[slice])?;
-        let took = time::now().since(began);
-        self.inner.place.step_bytes.note(took);
-        self.inner.health.pace().note_on_the_spot(took);
+        self.inner.place.step_bytes.note(watch.took());
+        self.inner.health.pace().note_on_the_spot(&watch);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use crate::log::names::{FileKind, file_name};
 use crate::log::room::Room;
 use crate::log::{AppendContext, AppendError, AppendPlan, Appending, Batch, LogState, Origin, plan_append};
 use crate::record::{Assignment, BATCH_HEADER_BYTES, BatchHeader, BatchView, TimestampType, Validated};
-use crate::rt::time;
+use crate::rt::task::Watch;
 
 /// One batch to append: its header as it came, what a topic's rules make of its timestamps, and the bytes after the header.
 #[derive(Clone, Copy, Debug)]
@@ -296,9 +296,9 @@ impl Log {
     }
 
     fn write(&self, files: &mut Files, position: FilePosition, parts: &[&[u8]]) -> Result<(), StorageError> {
-        let began = time::now();
+        let watch = Watch::begin();
         let written = files.active_log()?.write_at(position, parts);
-        self.inner.health.pace().note_on_the_spot(time::now().since(began));
+        self.inner.health.pace().note_on_the_spot(&watch);
         written.map_err(|error| self.not_written(files, &error))
     }
 

@@ -1,8 +1,10 @@
 //! Tasks of the simulated core.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use super::executor::Core;
+use crate::base::time::Monotonic;
 
 /// Runs `future` on this core until it ends or the run does.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
@@ -16,6 +18,34 @@ pub fn spawn_background(future: impl Future<Output = ()> + 'static) {
 
 /// Names what a step does, where steps are measured.
 pub fn begin_part(_: &'static str) {}
+
+/// One call that may wait: here it does for as long as it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    began: Monotonic,
+}
+
+impl Watch {
+    /// The call begins.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self {
+            began: super::time::now(),
+        }
+    }
+
+    /// How long it has taken.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        super::time::now().since(self.began)
+    }
+
+    /// Whether it has taken longer than `limit`.
+    #[must_use]
+    pub fn waited_longer_than(&self, limit: Duration) -> bool {
+        self.took() > limit
+    }
+}
 
 /// Lets other tasks run.
 pub async fn yield_now() {
@@ -36,12 +66,12 @@ pub async fn yield_if_needed() {
 }
 
 /// As [`yield_if_needed`].
-pub async fn yield_after(_: std::time::Duration) {
+pub async fn yield_after(_: Duration) {
     yield_now().await;
 }
 
 /// As [`yield_if_needed`].
-pub async fn end_step_after(_: std::time::Duration) -> bool {
+pub async fn end_step_after(_: Duration) -> bool {
     yield_now().await;
     true
 }

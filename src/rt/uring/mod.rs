@@ -23,6 +23,7 @@ mod stalls;
 pub mod task;
 pub mod time;
 mod timers;
+mod watch;
 
 #[cfg(test)]
 mod tests;

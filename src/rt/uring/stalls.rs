@@ -70,6 +70,8 @@ pub(super) struct Stalls {
     began: Cell<Option<Monotonic>>,
     /// What the thread had used by then, when measured exactly.
     began_used: Cell<Used>,
+    /// How often the thread had waited in the kernel; `None` when it may have slept since somebody looked.
+    waits_known: Cell<Option<i64>>,
     part: Cell<Part>,
     part_longest: Cell<(&'static str, Duration)>,
     worst: RefCell<Vec<Stall>>,
@@ -113,6 +115,20 @@ impl Stalls {
     /// The next step begins when it says so: the thread sleeps in between.
     pub fn pause(&self) {
         self.began.set(None);
+        self.waits_known.set(None);
+    }
+
+    /// What waits from here on is told by [`Stalls::has_waited`]. A system call after a sleep, nothing after that.
+    #[inline]
+    pub fn know_waits(&self) {
+        if self.waits_known.get().is_none() {
+            self.waits_known.set(Some(waits()));
+        }
+    }
+
+    /// Whether the thread has waited in the kernel since the last look, when it has waited `waits` times by now.
+    pub fn has_waited(&self, waits: i64) -> bool {
+        self.waits_known.replace(Some(waits)) != Some(waits)
     }
 
     /// How long the present step has lasted.
@@ -245,7 +261,7 @@ fn time_preempted(statistics: &OwnedFd) -> Option<Duration> {
 }
 
 /// Voluntary context switches of the calling thread.
-fn waits() -> i64 {
+pub(super) fn waits() -> i64 {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: the structure is as the kernel defines it, and lives through the call.
     let outcome = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };

@@ -21,6 +21,8 @@ use super::reactor::Reactor;
 use super::time;
 use crate::base::limits::STEP_MAX;
 
+pub use super::watch::Watch;
+
 /// How long a task may go on before [`yield_if_needed`] yields: half of the longest step that a core allows.
 const STEP: Duration = Duration::from_micros(250);
 

@@ -1,7 +1,5 @@
 //! Long batches that are written ahead of their append.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
 use super::*;
@@ -120,7 +118,7 @@ fn batches_written_ahead_wait_for_one_another() {
 
 /// Makes the disk of a log one that makes writers wait.
 fn slow_down(log: &Log) {
-    log.health().pace().note_on_the_spot(Duration::from_secs(1));
+    log.health().pace().note_wait(crate::rt::time::now());
     assert!(log.is_slow());
 }
 
