@@ -103,7 +103,8 @@ impl Reactor {
 
     /// As [`Reactor::try_current`] without a handle.
     pub fn with_current(look: impl FnOnce(&Self)) {
-        CURRENT.with_borrow(|current| current.as_deref().map(look));
+        // At the end of a thread there may be none any more.
+        let _ = CURRENT.try_with(|current| current.borrow().as_deref().map(look));
     }
 
     /// The thread is no core any more.

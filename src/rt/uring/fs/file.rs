@@ -13,6 +13,7 @@ use io_uring::{opcode, types};
 use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::descriptor::Descriptor;
 use super::directory::c_string;
 use super::residency;
 use crate::base::offset::FilePosition;
@@ -46,10 +47,11 @@ pub enum Open {
     CreateNew,
 }
 
-/// An open file. Clones are the same file, on any core; with the last of them, and the last operation in flight, it is closed.
+/// An open file. Clones are the same file, on any core; with the last of them, and the last operation in flight, it is closed: on a core without
+/// a wait, whatever has become of the file.
 #[derive(Clone, Debug)]
 pub struct File {
-    descriptor: Arc<OwnedFd>,
+    descriptor: Arc<Descriptor>,
 }
 
 impl File {
@@ -66,7 +68,7 @@ impl File {
         };
         let descriptor = rustix::fs::open(path.as_ref(), flags | OFlags::CLOEXEC, NEW_FILE_MODE)?;
         Ok(Self {
-            descriptor: Arc::new(descriptor),
+            descriptor: Arc::new(Descriptor::new(descriptor)),
         })
     }
 
@@ -88,13 +90,13 @@ impl File {
         // SAFETY: the kernel has just opened it, for this call alone.
         let descriptor = unsafe { OwnedFd::from_raw_fd(result) };
         Ok(Self {
-            descriptor: Arc::new(descriptor),
+            descriptor: Arc::new(Descriptor::new(descriptor)),
         })
     }
 
     pub(super) fn from_descriptor(descriptor: OwnedFd) -> Self {
         Self {
-            descriptor: Arc::new(descriptor),
+            descriptor: Arc::new(Descriptor::new(descriptor)),
         }
     }
 

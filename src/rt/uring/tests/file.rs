@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::offset::FilePosition;
+use crate::rt::cores::statistics;
 use crate::rt::fs::{self, Directory, File, Open};
 use crate::rt::net::{Listener, SendPart};
 use crate::rt::task::{block_on, spawn, yield_now};
@@ -41,6 +42,32 @@ fn what_is_written_is_read_back() {
         assert_eq!(file.read_cold(FilePosition(0), 100).await.unwrap(), b"01234A");
         let reader = File::open(&path, Open::Read).unwrap();
         assert!(reader.write_at(FilePosition(0), &[b"x"]).is_err());
+    });
+}
+
+#[test]
+fn who_closes_a_file_without_a_name_last_does_not_wait_for_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        let closing = || statistics().unwrap().in_flight;
+        let idle = closing();
+        for (is_removed, expected) in [(false, idle), (true, idle + 1)] {
+            let file = File::open(&path, Open::Create).unwrap();
+            file.write_at(FilePosition(0), &[&pattern(100_000)]).unwrap();
+            let other = file.clone();
+            if is_removed {
+                fs::remove_file(&path).unwrap();
+            }
+            drop(file);
+            assert_eq!(closing(), idle);
+            drop(other);
+            assert_eq!(closing(), expected, "removed: {is_removed}");
+            while closing() > idle {
+                yield_now().await;
+            }
+        }
+        File::open(&path, Open::CreateNew).unwrap();
     });
 }
 
