@@ -71,6 +71,7 @@ impl RequestReader {
                 return Ok(None);
             }
             self.activity.now();
+            rt::task::begin_part("receive");
             let line = Line::of(self.decoder.frame_bytes());
             if self.memory.try_take(line, received.len(), &mut self.pending) {
                 self.decode(&received)?;
@@ -79,6 +80,7 @@ impl RequestReader {
                 let copy = received.to_vec();
                 drop(received);
                 self.memory.take(line, copy.len(), &mut self.pending).await;
+                rt::task::begin_part("receive");
                 self.activity.now();
                 self.decode(&copy)?;
             }
