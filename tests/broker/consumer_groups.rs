@@ -131,7 +131,7 @@ fn what_no_member_says_is_refused() {
         assert_eq!((response.member_id, response.member_epoch), (None, 0), "{request:?}");
         assert_eq!((response.heartbeat_interval_ms, response.assignment), (0, None));
     }
-    for regex in ["(", "[a", "a{2,1}", "(?=a)"] {
+    for regex in ["(", "[a", "a{2,1}", "(?=a)", "((a{100}){100}){100}"] {
         let mut request = valid();
         request.subscribed_topic_names = None;
         request.subscribed_topic_regex = Some(regex.to_owned());

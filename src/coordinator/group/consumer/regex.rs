@@ -85,3 +85,38 @@ pub(super) fn resolved_to(regex: &Arc<str>, names: &BTreeSet<Arc<str>>, now: Tim
     };
     What::Regex(Arc::clone(regex), Some(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::group::consumer::NoTopics;
+
+    #[test]
+    fn expressions_that_explode_are_refused() {
+        let nested = format!("{}a{}", "(".repeat(300), ")".repeat(300));
+        for regex in [
+            "a{1000}{1000}{1000}",
+            "((a{100}){100}){100}",
+            "(a{9999}){9999}",
+            &nested,
+        ] {
+            let refused = Resolving::begin(regex.into()).map(|_| ());
+            assert!(
+                matches!(refused, Err(Refused::InvalidRegex(..))),
+                "{regex}: {refused:?}"
+            );
+        }
+    }
+
+    /// Each of these takes others than this family as many steps as there are ways to cut the name up.
+    #[test]
+    fn expressions_that_explode_elsewhere_are_matched() {
+        let name = "a".repeat(249);
+        for regex in ["(a*)*b", "(a|a)*b", "(a+a+)+b", "(a?){200}a{249}b"] {
+            let mut resolving = Resolving::begin(regex.into()).unwrap();
+            assert!(!resolving.compiled.is_match(&name), "{regex}");
+            assert!(resolving.advance(&NoTopics, 1));
+            assert!(resolving.finish().is_empty());
+        }
+    }
+}

@@ -262,3 +262,32 @@ fn assignments_of_strangers_are_left_out() {
     assert_eq!(world.synced(ticket), Ok(vec![]));
     assert_eq!(world.state(), "Stable");
 }
+
+/// Kafka takes any text for the id of a group.
+#[test]
+fn ids_of_groups_may_be_absurd() {
+    let longest = "x".repeat(0x7fff);
+    let mut world = World::new();
+    let ids = [
+        " ",
+        "\0",
+        "a\nb",
+        "../..",
+        "__consumer_offsets",
+        "\u{1F600}",
+        longest.as_str(),
+    ];
+    let named = |id: &str| {
+        let mut request = commit("", -1, 5);
+        request.group = id.into();
+        request
+    };
+    for id in ids {
+        assert_eq!(world.commit(named(id)), Ok(vec![]), "{id:?}");
+    }
+    let world = world.restarted();
+    for id in ids {
+        let found = world.coordinator.offsets().get(id, "topic", 0);
+        assert_eq!(found.map(|committed| committed.offset), Some(Offset(5)), "{id:?}");
+    }
+}

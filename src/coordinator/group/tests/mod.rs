@@ -11,6 +11,7 @@ use crate::base::ids::{LeaderEpoch, TopicId};
 use crate::base::offset::Offset;
 
 mod bad_input;
+mod bad_log;
 mod consumers;
 mod expiry;
 mod generation;
