@@ -6,7 +6,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ pub const NO_SESSION: i32 = 0;
 pub struct FetchSessions {
     slots: usize,
     by_id: RefCell<BTreeMap<i32, Rc<RefCell<Session>>>>,
+    /// Of all sessions together.
+    partitions: Cell<usize>,
 }
 
 /// What a request has to do with sessions.
@@ -67,6 +69,7 @@ impl FetchSessions {
         Self {
             slots,
             by_id: RefCell::default(),
+            partitions: Cell::new(0),
         }
     }
 
@@ -100,7 +103,9 @@ impl FetchSessions {
                     if session.by_topic_id != by_topic_id {
                         return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
                     }
+                    let before = session.len();
                     session.change(&request.topics, &request.forgotten_topics_data);
+                    self.partitions.set(self.partitions.get() - before + session.len());
                     session.epoch = Session::next_epoch(epoch);
                     session.last_used = now;
                 }
@@ -118,7 +123,7 @@ impl FetchSessions {
             self.end(id);
             return Ok(FetchContext::Sessionless);
         }
-        if self.partitions() > FETCH_SESSION_PARTITIONS_PER_CORE {
+        if self.partitions.get() > FETCH_SESSION_PARTITIONS_PER_CORE {
             self.end(id);
             return Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
         }
@@ -126,12 +131,9 @@ impl FetchSessions {
     }
 
     fn end(&self, id: i32) {
-        self.by_id.borrow_mut().remove(&id);
-    }
-
-    fn partitions(&self) -> usize {
-        let sessions = self.by_id.borrow();
-        sessions.values().map(|session| session.borrow().len()).sum()
+        let ended = self.by_id.borrow_mut().remove(&id);
+        let partitions = ended.map_or(0, |session| session.borrow().len());
+        self.partitions.set(self.partitions.get() - partitions);
     }
 
     /// Begins a session with what its client was told. `id` is random; 0 is answered when there is no room for another session.
@@ -140,7 +142,7 @@ impl FetchSessions {
             return NO_SESSION;
         };
         let is_taken = id == NO_SESSION || self.by_id.borrow().contains_key(&id);
-        let is_too_much = self.partitions() + told.len() > FETCH_SESSION_PARTITIONS_PER_CORE;
+        let is_too_much = self.partitions.get() + told.len() > FETCH_SESSION_PARTITIONS_PER_CORE;
         if is_taken || is_too_much || !self.make_room(told.len(), now) {
             return NO_SESSION;
         }
@@ -149,13 +151,14 @@ impl FetchSessions {
             session.want(told.topic, told.topic_id, told.asked);
             session.told(told.topic, told.topic_id, told.data);
         }
+        self.partitions.set(self.partitions.get() + session.len());
         self.by_id.borrow_mut().insert(id, Rc::new(RefCell::new(session)));
         id
     }
 
     /// Whether there is a slot for a session of so many partitions, if need be another's (Kafka: `FetchSessionCacheShard.tryEvict`).
     fn make_room(&self, partitions: usize, now: Monotonic) -> bool {
-        let mut sessions = self.by_id.borrow_mut();
+        let sessions = self.by_id.borrow();
         if sessions.len() < self.slots {
             return true;
         }
@@ -171,7 +174,8 @@ impl FetchSessions {
         let Some(id) = stale.or_else(smallest).map(|session| session.borrow().id) else {
             return false;
         };
-        sessions.remove(&id);
+        drop(sessions);
+        self.end(id);
         true
     }
 }

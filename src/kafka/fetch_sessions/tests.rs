@@ -1,6 +1,6 @@
 //! Which sessions are kept, and for how long; what they tell is shown over the wire, beside Apache Kafka.
 
-use duramen_wire::messages::borrowed::fetch_request::FetchTopic;
+use duramen_wire::messages::borrowed::fetch_request::{FetchTopic, ForgottenTopic};
 use duramen_wire::messages::fetch_request::ReplicaState;
 
 use super::*;
@@ -51,6 +51,44 @@ fn request(session_id: i32, session_epoch: i32) -> FetchRequest<'static> {
 
 fn go_on(sessions: &FetchSessions, id: i32, epoch: i32, minute: u64) -> Result<FetchContext, ErrorCode> {
     sessions.begin(&request(id, epoch), false, Monotonic(minute * MINUTE))
+}
+
+/// Partitions of all sessions, which are counted right.
+fn counted(sessions: &FetchSessions) -> usize {
+    let by_id = sessions.by_id.borrow();
+    let all = by_id.values().map(|session| session.borrow().len()).sum();
+    assert_eq!(sessions.partitions.get(), all);
+    all
+}
+
+#[test]
+fn partitions_are_counted_as_they_come_and_go() {
+    let sessions = FetchSessions::new(2);
+    create(&sessions, 1, 5, 0);
+    create(&sessions, 2, 7, 0);
+    assert_eq!(counted(&sessions), 12);
+    let grown = FetchRequest {
+        topics: vec![FetchTopic {
+            topic: "t",
+            topic_id: [0; 16],
+            partitions: vec![asked(4), asked(5)],
+        }],
+        forgotten_topics_data: vec![ForgottenTopic {
+            topic: "t",
+            topic_id: [0; 16],
+            partitions: vec![0, 1, 2, 99],
+        }],
+        ..request(1, 1)
+    };
+    sessions.begin(&grown, false, Monotonic(0)).unwrap();
+    assert_eq!(counted(&sessions), 10);
+    // Another takes the place of the first.
+    assert_eq!(create(&sessions, 3, 4, 10), 3);
+    assert_eq!(counted(&sessions), 11);
+    for (id, epoch, left) in [(3, EPOCH_NONE, 7), (3, EPOCH_NONE, 7), (2, EPOCH_FIRST, 0)] {
+        go_on(&sessions, id, epoch, 10).unwrap();
+        assert_eq!(counted(&sessions), left);
+    }
 }
 
 #[test]
@@ -134,7 +172,7 @@ fn what_all_remember_is_bounded() {
     };
     let refused = sessions.begin(&request, false, Monotonic(0));
     assert_eq!(refused.unwrap_err(), ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
-    assert_eq!(sessions.partitions(), FETCH_SESSION_PARTITIONS_PER_CORE - 1);
+    assert_eq!(counted(&sessions), FETCH_SESSION_PARTITIONS_PER_CORE - 1);
 }
 
 #[test]
