@@ -146,7 +146,13 @@ impl Coordinator {
                 partition,
                 value,
             } => match value {
-                Some(value) => self.put_offset(group, topic, *partition, Committed::from_value(value)),
+                Some(value) => {
+                    self.put_offsets(
+                        group,
+                        topic,
+                        std::iter::once((*partition, Committed::from_value(value))),
+                    );
+                }
                 None => self.offsets.remove(group, topic, *partition),
             },
             Record::ClassicGroup { group, value: None } => {
@@ -172,8 +178,8 @@ impl Coordinator {
         }
     }
 
-    /// The part of [`replay`](Self::replay) for an offset.
-    fn put_offset(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
+    /// The part of [`replay`](Self::replay) for offsets, of partitions of one topic; of two for one partition the later one counts.
+    fn put_offsets(&mut self, group: &str, topic: &str, offsets: impl Iterator<Item = (i32, Committed)>) {
         let id = match self.groups.get_key_value(group) {
             Some((id, _)) => Arc::clone(id),
             None => {
@@ -184,7 +190,7 @@ impl Coordinator {
                 id
             }
         };
-        self.offsets.put(&id, topic, partition, committed);
+        self.offsets.put(&id, topic, offsets);
     }
 
     /// Begins to serve after the last record of the log was replayed, some groups at a time, from the one after `after` on: members that are

@@ -50,17 +50,16 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    pub(super) fn put(&mut self, group: &Arc<str>, topic: &str, partition: i32, committed: Committed) {
+    pub(super) fn put(&mut self, group: &Arc<str>, topic: &str, offsets: impl Iterator<Item = (i32, Committed)>) {
         let topics = match self.groups.get_mut(group) {
             Some(topics) => topics,
             None => self.groups.entry(Arc::clone(group)).or_default(),
         };
         match topics.get_mut(topic) {
-            Some(partitions) => {
-                partitions.insert(partition, committed);
-            }
+            Some(partitions) => partitions.extend(offsets),
             None => {
-                topics.insert(topic.into(), BTreeMap::from([(partition, committed)]));
+                // Made of all at once, its nodes are full.
+                topics.insert(topic.into(), offsets.collect());
             }
         }
     }

@@ -18,8 +18,11 @@ use super::{Phase, Row, config, now};
 /// Bytes that are read at a time; a batch that is longer is read alone.
 const READ_BYTES: u32 = 64 * 1024;
 
-/// Records that are loaded between two looks at the clock, each taking some microseconds.
-const RECORDS_PER_LOOK: usize = 16;
+/// Bytes of records that are loaded between two looks at the clock, which takes some microseconds.
+const BYTES_PER_LOOK: usize = 4096;
+
+/// What a record counts for beside its key and value.
+const RECORD_OVERHEAD_BYTES: usize = 32;
 
 /// Why a coordinator does not come into being.
 #[derive(Debug, thiserror::Error)]
@@ -159,9 +162,14 @@ async fn load_batch(
     }
     let unpacked = unpacking.finish();
     rt::task::begin_part("load groups");
-    for (index, record) in unpacked.records().enumerate() {
-        loader.load(batch.header(), &record?);
-        if index % RECORDS_PER_LOOK == RECORDS_PER_LOOK - 1 {
+    let mut bytes = 0;
+    for record in unpacked.records() {
+        let record = record?;
+        loader.load(batch.header(), &record);
+        bytes += RECORD_OVERHEAD_BYTES;
+        bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        if bytes >= BYTES_PER_LOOK {
+            bytes = 0;
             rt::task::yield_if_needed().await;
             rt::task::begin_part("load groups");
         }

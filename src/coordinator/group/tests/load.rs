@@ -96,6 +96,84 @@ fn offsets_of_transactions_count_by_their_markers() {
     assert_eq!(skipped.undecided, 1);
 }
 
+/// What the loader takes over together is what each record by itself would have said.
+#[test]
+fn offsets_in_a_row_are_each_what_they_say() {
+    let of = |group: &str, topic: &str, partition: i32, offset: Option<i64>| {
+        let Record::Offset { value, .. } = offset_record(partition, offset.unwrap_or(0)) else {
+            panic!("an offset is an offset");
+        };
+        Record::Offset {
+            group: group.into(),
+            topic: topic.into(),
+            partition,
+            value: offset.and(value),
+        }
+    };
+    let many = |group: &str, first: i64| -> Vec<Record> {
+        (0..3000)
+            .map(|partition| of(group, "t", partition, Some(first + i64::from(partition))))
+            .collect()
+    };
+    for (what, records) in [
+        ("one", vec![of("g", "t", 0, Some(1))]),
+        ("twice", vec![of("g", "t", 0, Some(1)), of("g", "t", 0, Some(2))]),
+        (
+            "backwards",
+            (0..50)
+                .rev()
+                .map(|partition| of("g", "t", partition, Some(7)))
+                .collect(),
+        ),
+        (
+            "two topics",
+            vec![
+                of("g", "t", 0, Some(1)),
+                of("g", "u", 0, Some(2)),
+                of("g", "t", 1, Some(3)),
+            ],
+        ),
+        (
+            "two groups",
+            vec![
+                of("g", "t", 0, Some(1)),
+                of("h", "t", 0, Some(2)),
+                of("g", "t", 0, Some(3)),
+            ],
+        ),
+        (
+            "taken back",
+            vec![
+                of("g", "t", 0, Some(1)),
+                of("g", "t", 0, None),
+                of("g", "t", 1, Some(3)),
+            ],
+        ),
+        (
+            "taken back at last",
+            vec![of("g", "t", 0, Some(1)), of("g", "t", 0, None)],
+        ),
+        ("more than a run, and again", [many("g", 0), many("g", 9)].concat()),
+        (
+            "a group that ends",
+            vec![
+                of("g", "t", 0, Some(1)),
+                Record::ClassicGroup {
+                    group: "g".into(),
+                    value: None,
+                },
+            ],
+        ),
+    ] {
+        let (loaded, skipped) = load(&[batch(0, None, &records)]);
+        let mut replayed = Coordinator::new(Config::default());
+        records.iter().for_each(|record| replayed.replay(record));
+        assert_eq!(loaded.offsets(), replayed.offsets(), "{what}");
+        assert_eq!(loaded.group_count(), replayed.group_count(), "{what}");
+        assert_eq!(skipped, Skipped::default(), "{what}");
+    }
+}
+
 #[test]
 fn records_that_are_not_understood_are_passed_over() {
     let mut builder = BatchBuilder::new();
