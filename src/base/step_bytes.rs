@@ -20,16 +20,24 @@ pub struct StepBytes {
     brief_steps: Cell<u32>,
     least: usize,
     most: usize,
+    lasting: Duration,
 }
 
 impl StepBytes {
     #[must_use]
     pub const fn new(least: usize, most: usize) -> Self {
+        Self::lasting(STEP, least, most)
+    }
+
+    /// Of steps that may last so long.
+    #[must_use]
+    pub const fn lasting(lasting: Duration, least: usize, most: usize) -> Self {
         Self {
             next: Cell::new(least),
             brief_steps: Cell::new(0),
             least,
             most,
+            lasting,
         }
     }
 
@@ -42,11 +50,21 @@ impl StepBytes {
         step - usize::try_from(after_boundary).unwrap_or(0)
     }
 
+    /// Bytes of the next step, wherever it begins.
+    #[must_use]
+    pub fn next(&self) -> usize {
+        self.next.get()
+    }
+
     /// A step of that length took so long.
     pub fn note(&self, took: Duration) {
-        let brief_steps = if took < STEP / 2 { self.brief_steps.get() + 1 } else { 0 };
+        let brief_steps = if took < self.lasting / 2 {
+            self.brief_steps.get() + 1
+        } else {
+            0
+        };
         let bytes = self.next.get();
-        let next = if took > STEP {
+        let next = if took > self.lasting {
             bytes / 2
         } else if brief_steps >= BRIEF_STEPS_MIN {
             bytes * 2

@@ -313,7 +313,15 @@ impl Preparation {
             rt::task::begin_part("begin to compress a batch");
             let mut recompression = Recompression::begin(&view, target, &mut decompressor)?;
             rt::task::yield_if_needed().await;
-            let step = || recompression.advance(RECOMPRESSION_STEP_BYTES);
+            let block_bytes = self.workspace.block_bytes(target.compression);
+            let step = || {
+                let began = rt::time::now();
+                let compressed = recompression.advance(RECOMPRESSION_STEP_BYTES, block_bytes.next());
+                if recompression.has_ended_block() {
+                    block_bytes.note(rt::time::now().since(began));
+                }
+                compressed
+            };
             return self.workspace.in_steps("compress a batch", step).await;
         }
         let batch = self.batch.clone();

@@ -1,15 +1,23 @@
 //! What the partitions of a core share to look into batches, and how large batches take turns with it.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX, VALIDATION_STEP_BYTES};
 use crate::base::step_bytes::StepBytes;
-use crate::record::{BatchError, Decompressor};
+use crate::record::{BatchError, Compression, Decompressor};
 use crate::rt;
 use crate::rt::local::Event;
 
 /// Fewest bytes of records of a long batch that are checked in one step.
 const CHECK_BYTES_MIN: usize = VALIDATION_STEP_BYTES / 8;
+
+/// Fewest and most bytes of a block of a codec, which is not divided, and how long one may take.
+const BLOCK_BYTES_MIN: usize = 8 * 1024;
+const BLOCK_BYTES_MAX: usize = 64 * 1024;
+const BLOCK_STEP: Duration = Duration::from_micros(250);
+
+const _: () = assert!(BLOCK_STEP.as_micros() * 2 <= STEP_MAX.as_micros());
 
 /// See the module. One a core, shared by `Rc`.
 pub struct Workspace {
@@ -17,6 +25,8 @@ pub struct Workspace {
     pub(super) decompressor: RefCell<Decompressor>,
     /// Bytes of records of a long batch that are checked in one step.
     pub(super) check_bytes: StepBytes,
+    /// Bytes of a block that is compressed, of each codec.
+    block_bytes: [StepBytes; 5],
     /// Batches that may be looked at in steps at one time; each has a decompressor of its own.
     in_steps: Places,
     /// A turn of the core has one step for them all, so that others do not wait for more than one.
@@ -28,6 +38,7 @@ impl Default for Workspace {
         Self {
             decompressor: RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX)),
             check_bytes: StepBytes::new(CHECK_BYTES_MIN, VALIDATION_STEP_BYTES),
+            block_bytes: [const { StepBytes::lasting(BLOCK_STEP, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) }; 5],
             in_steps: Places::new(BATCHES_IN_STEPS_MAX),
             stepping: Places::new(1),
         }
@@ -35,6 +46,18 @@ impl Default for Workspace {
 }
 
 impl Workspace {
+    /// Bytes of a block that is compressed.
+    pub(super) fn block_bytes(&self, compression: Compression) -> &StepBytes {
+        let [none, gzip, snappy, lz4, zstd] = &self.block_bytes;
+        match compression {
+            Compression::None => none,
+            Compression::Gzip => gzip,
+            Compression::Snappy => snappy,
+            Compression::Lz4 => lz4,
+            Compression::Zstd => zstd,
+        }
+    }
+
     /// Waits for a place among the batches that are looked at in steps.
     pub(super) async fn enter(&self) -> Place<'_> {
         self.in_steps.enter().await
@@ -51,7 +74,7 @@ impl Workspace {
             rt::task::begin_part(part);
             let outcome = advance().transpose();
             // A block of a codec is not divided: brief calls before it leave it the time of a step.
-            rt::task::end_step_after(STEP_MAX / 4).await;
+            rt::task::end_step_after(STEP_MAX / 8).await;
             drop(stepping);
             if let Some(outcome) = outcome {
                 return outcome;

@@ -28,7 +28,7 @@ pub struct Target {
 pub fn recompress(batch: &BatchView<'_>, target: Target, decompressor: &mut Decompressor) -> Result<Bytes, BatchError> {
     let mut recompression = Recompression::begin(batch, target, decompressor)?;
     loop {
-        if let Some(batch) = recompression.advance(usize::MAX)? {
+        if let Some(batch) = recompression.advance(usize::MAX, usize::MAX)? {
             return Ok(batch);
         }
     }
@@ -43,6 +43,8 @@ pub struct Recompression<'a, 'd> {
     encoder: Option<Encoder>,
     /// Bytes that the codec was handed since its block began.
     block_bytes: usize,
+    /// Whether a block ended in the last step.
+    has_ended_block: bool,
 }
 
 /// Where the records come from.
@@ -79,14 +81,23 @@ impl<'a, 'd> Recompression<'a, 'd> {
             source,
             encoder: Some(encoder.map_err(|_| BatchError::Compressor)?),
             block_bytes: 0,
+            has_ended_block: false,
         })
     }
 
-    /// Compresses about `bytes` more bytes of records; the batch, when there are no more.
+    /// Whether the last [`Recompression::advance`] has compressed a block.
+    #[must_use]
+    pub fn has_ended_block(&self) -> bool {
+        self.has_ended_block
+    }
+
+    /// Compresses about `bytes` more bytes of records, in blocks of at most `block_bytes`, where the codec has blocks; the batch, when there are
+    /// no more.
     ///
     /// # Errors
     /// As [`recompress`].
-    pub fn advance(&mut self, bytes: usize) -> Result<Option<Bytes>, BatchError> {
+    pub fn advance(&mut self, bytes: usize, block_bytes: usize) -> Result<Option<Bytes>, BatchError> {
+        self.has_ended_block = false;
         let mut left = bytes;
         while left > 0 {
             let Some(encoder) = &mut self.encoder else {
@@ -101,9 +112,11 @@ impl<'a, 'd> Recompression<'a, 'd> {
             }
             encoder.write(piece).map_err(|_| BatchError::Compressor)?;
             self.block_bytes += piece.len();
-            if self.block_bytes >= encoder.block_bytes_max(self.target.level) {
+            let block_bytes_max = encoder.block_bytes_max(self.target.level);
+            if block_bytes_max.is_some_and(|max| self.block_bytes >= max.min(block_bytes)) {
                 encoder.end_block().map_err(|_| BatchError::Compressor)?;
                 self.block_bytes = 0;
+                self.has_ended_block = true;
             }
             check_size(encoder.written(), self.target)?;
             left = left.saturating_sub(piece.len());
@@ -233,13 +246,47 @@ mod tests {
                 let mut recompression = Recompression::begin(&batch, target, &mut decompressor).unwrap();
                 let mut steps = 1;
                 let in_steps = loop {
-                    match recompression.advance(16 * 1024).unwrap() {
+                    match recompression.advance(16 * 1024, usize::MAX).unwrap() {
                         Some(batch) => break batch,
                         None => steps += 1,
                     }
                 };
                 assert!(steps > 40, "{from:?} to {to:?}: {steps}");
                 assert!(in_steps == whole, "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_may_be_of_any_length() {
+        let value: Vec<u8> = (0..100_000_u32).flat_map(|i| (i / 3).to_be_bytes()).collect();
+        let mut builder = BatchBuilder::new();
+        builder
+            .append(&Record::new(TimestampMs(7), None, Some(&value)))
+            .unwrap();
+        let batch = builder.build().unwrap();
+        let batch = BatchView::parse_only(&batch).unwrap();
+        for (to, has_blocks) in ALL.into_iter().zip([false, false, true, true, true]) {
+            for block_bytes in [1, 4096, 10_000, 64 * 1024] {
+                let mut decompressor = Decompressor::new(1 << 20);
+                let mut recompression = Recompression::begin(&batch, target(to), &mut decompressor).unwrap();
+                let mut blocks = 0;
+                let after = loop {
+                    let done = recompression.advance(2 * 1024, block_bytes).unwrap();
+                    blocks += usize::from(recompression.has_ended_block());
+                    if let Some(after) = done {
+                        break after;
+                    }
+                };
+                drop(recompression);
+                assert_eq!(blocks >= value.len() / (64 * 1024), has_blocks, "{to:?} {block_bytes}");
+                let after = BatchView::parse_only(&after).unwrap();
+                let mut records = after.records(&mut decompressor).unwrap();
+                assert_eq!(
+                    records.next().unwrap().unwrap().value,
+                    Some(value.as_slice()),
+                    "{to:?} {block_bytes}"
+                );
             }
         }
     }
@@ -254,7 +301,7 @@ mod tests {
         let batch = BatchView::parse_only(&batch).unwrap();
         let mut decompressor = Decompressor::new(2 << 20);
         let mut recompression = Recompression::begin(&batch, target(Compression::None), &mut decompressor).unwrap();
-        let refused = recompression.advance(usize::MAX);
+        let refused = recompression.advance(usize::MAX, usize::MAX);
         assert!(matches!(
             refused,
             Err(BatchError::TooLarge {

@@ -9,6 +9,9 @@ use super::zstd::Writer;
 /// Bytes of a block in Xerial's framing, as the Java library writes it.
 const XERIAL_BLOCK_BYTES: usize = 32 * 1024;
 
+/// Bytes of a block of lz4, as Kafka writes it.
+const LZ4_BLOCK_BYTES: usize = 64 * 1024;
+
 /// zstd compresses a block of 128 KiB in one go, unless it is told to end it before: 16 KiB take 80 to 200 us up to level 3, 8 KiB 160 to
 /// 350 us up to level 6. It costs 1 and 3 % of the size.
 const ZSTD_FLUSH_BYTES: usize = 16 * 1024;
@@ -113,19 +116,24 @@ impl Encoder {
         }
     }
 
-    /// After so many bytes, zstd's block is ended ([`Encoder::end_block`]), so that no call takes long.
-    pub(in crate::record) fn block_bytes_max(&self, level: CompressionLevel) -> usize {
+    /// Most bytes of a block: what is handed over is compressed when it is ended ([`Encoder::end_block`]), in one go. `None` where there are no
+    /// blocks, or none that may be ended for nothing.
+    pub(in crate::record) fn block_bytes_max(&self, level: CompressionLevel) -> Option<usize> {
         match self {
-            Self::Zstd(_) if level.of_zstd() > 3 => ZSTD_FLUSH_BYTES_ABOVE_3,
-            Self::Zstd(_) => ZSTD_FLUSH_BYTES,
-            Self::None(_) | Self::Gzip(_) | Self::Snappy(_) | Self::Lz4(_) => usize::MAX,
+            Self::Zstd(_) if level.of_zstd() > 3 => Some(ZSTD_FLUSH_BYTES_ABOVE_3),
+            Self::Zstd(_) => Some(ZSTD_FLUSH_BYTES),
+            Self::Snappy(_) => Some(XERIAL_BLOCK_BYTES),
+            Self::Lz4(_) => Some(LZ4_BLOCK_BYTES),
+            Self::None(_) | Self::Gzip(_) => None,
         }
     }
 
     pub(in crate::record) fn end_block(&mut self) -> io::Result<()> {
         match self {
             Self::Zstd(writer) => writer.flush(),
-            Self::None(_) | Self::Gzip(_) | Self::Snappy(_) | Self::Lz4(_) => Ok(()),
+            Self::Snappy(xerial) if !xerial.block.is_empty() => xerial.end_block(),
+            Self::Lz4(encoder) => encoder.flush(),
+            Self::None(_) | Self::Gzip(_) | Self::Snappy(_) => Ok(()),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::record::{
     BATCH_HEADER_BYTES, BatchBuilder, BatchHeader, BatchView, Compression, CompressionLevel, ControlType, Decompressor,
     Unpacked, emptied,
 };
-use crate::rt::task;
+use crate::rt::{task, time};
 use crate::storage::Log;
 
 /// Bytes of records that are compressed between two looks at the clock: gzip takes 60 us for them.
@@ -188,7 +188,12 @@ impl<'a> Sieve<'a> {
         let mut recompression = begun.map_err(|_| batch.unreadable())?;
         loop {
             breathe_deeply("compaction: compress").await;
-            let compressed = recompression.advance(COMPRESSED_AT_ONCE);
+            let block_bytes = &self.workspace.block_bytes;
+            let began = time::now();
+            let compressed = recompression.advance(COMPRESSED_AT_ONCE, block_bytes.next());
+            if recompression.has_ended_block() {
+                block_bytes.note(time::now().since(began));
+            }
             if let Some(compressed) = compressed.map_err(|_| batch.unreadable())? {
                 return Ok(Some(compressed));
             }
