@@ -6,7 +6,7 @@ import time
 
 from harness import install
 from harness.client import Client
-from harness.report import check, equal
+from harness.report import Failed, check, equal
 from harness.shell import Shell
 
 TOOLS = "org.apache.kafka.tools."
@@ -54,7 +54,7 @@ class Run:
     def __init__(self, broker, protocol, shell):
         self.broker, self.protocol, self.shell = broker, protocol, shell
         self.topic, self.group = f"faults-{protocol}", f"g-faults-{protocol}"
-        self.consumers, self.clients = [], []
+        self.consumers, self.clients, self.took = [], [], []
 
     def consumer(self):
         arguments = ["--topic", self.topic, "--group-id", self.group, "--group-protocol", self.protocol, "--reset-policy", "earliest"]
@@ -81,8 +81,11 @@ class Run:
         """Polls until the condition holds; returns the seconds that it took."""
         began = time.monotonic()
         while not condition():
-            check(time.monotonic() - began < seconds, f"after {seconds} s still not: {what}; the consumers saw {self.seen()}; {self.state()}")
+            if time.monotonic() - began > seconds:
+                last = {client.name: client.found[-1:] for client in self.clients}
+                raise Failed(f"after {seconds} s still not: {what}; before: {self.took}; the consumers saw {self.seen()}; {self.state()}; last events: {last}")
             time.sleep(0.1)
+        self.took.append(f"{what} after {time.monotonic() - began:.1f} s")
         return time.monotonic() - began
 
     def state(self):
