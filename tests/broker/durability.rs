@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::codes::NONE;
 use crate::fixture::{PRODUCE, Topic, batch, create_topic_with, end_offset, produce_request};
 use crate::harness::Broker;
-use crate::journal::is_there;
+use crate::journal::{is_in_use, is_there};
 
 /// What it is, acks, settings of the topic, and whether the record comes back.
 type Row = (&'static str, i16, &'static [(&'static str, &'static str)], bool);
@@ -51,6 +51,7 @@ fn what_is_on_the_disk_comes_back() {
         eprintln!("skipped: no journal on this file system");
         return;
     }
+    is_in_use(&mut client, &data);
     for ((_, acks, _, _), topic) in table.iter().zip(&topics) {
         send(&mut client, topic, *acks);
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::client::Client;
 use crate::fixture::{batch, create_topic, end_offset, fetch, produce, stored};
 use crate::harness::{Broker, poll};
 use crate::restart::Expected;
@@ -21,6 +22,17 @@ pub fn is_there(data: &Path) -> bool {
     can && poll("the journal's first file", Duration::from_secs(10), || {
         data.join(FIRST_FILE).exists().then_some(true)
     })
+}
+
+/// Waits until the journal of core 0, whose first file is there, takes what is appended. Until then each append is synced in its segment, where
+/// what a test cuts off was on the disk.
+pub fn is_in_use(client: &mut Client, data: &Path) {
+    let topic = create_topic(client, "journaled", 1);
+    poll("a group in the journal", Duration::from_secs(10), || {
+        produce(client, &topic, 0, &batch(&[b"a record"]));
+        let file = std::fs::read(data.join(FIRST_FILE)).unwrap();
+        file[4096..].starts_with(b"DJG1").then_some(())
+    });
 }
 
 /// A start with another `journal.bytes`, or with as many as the free space says, finds files that do not fit.
@@ -101,11 +113,8 @@ fn another_broker_in_between() {
     }
     let first = batch(&[b"stays"]);
     produce(&mut client, &topic, 0, &first);
-    poll("a group in the journal", Duration::from_secs(10), || {
-        produce(&mut client, &topic, 0, &batch(&[b"only in the journal"]));
-        let file = std::fs::read(broker.data().join(FIRST_FILE)).unwrap();
-        file[4096..].starts_with(b"DJG1").then_some(())
-    });
+    is_in_use(&mut client, &broker.data());
+    produce(&mut client, &topic, 0, &batch(&[b"only in the journal"]));
     broker.kill();
     let data = broker.data();
     let segment = data.join(format!("{}-0/00000000000000000000.log", topic.name));
@@ -129,6 +138,7 @@ fn another_broker_in_between() {
     assert!(fetch(&mut client, &topic, 0, 0) == left);
     // From here on the journal is ours again.
     is_there(&data);
+    is_in_use(&mut client, &data);
     assert_eq!(produce(&mut client, &topic, 0, &batch(&[b"back"])), 3);
     broker.kill();
     let file = std::fs::OpenOptions::new().write(true).open(&segment).unwrap();
