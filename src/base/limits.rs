@@ -93,6 +93,13 @@ pub const ANSWERS_AT_ONCE_MAX: usize = 16;
 /// Bytes of a batch that are written into the page cache in one step, about: 30 us, and 350 us where a host has to give the memory first.
 pub const APPEND_STEP_BYTES: usize = 128 * 1024;
 
+/// Fewest and most bytes of a block of a codec, which is compressed in one go, and how long that may take.
+pub const CODEC_BLOCK_BYTES_MIN: usize = 8 * 1024;
+pub const CODEC_BLOCK_BYTES_MAX: usize = 64 * 1024;
+pub const CODEC_BLOCK_STEP: Duration = Duration::from_micros(250);
+
+const _: () = assert!(CODEC_BLOCK_STEP.as_micros() * 2 <= STEP_MAX.as_micros());
+
 /// Bytes of a batch whose checksum is computed in one step.
 pub const CHECKSUM_STEP_BYTES: usize = 256 * 1024;
 

@@ -1,9 +1,11 @@
 //! What the partitions of a core share to look into batches, and how large batches take turns with it.
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
 
-use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX, VALIDATION_STEP_BYTES};
+use crate::base::limits::{
+    BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, CODEC_BLOCK_BYTES_MAX, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_STEP,
+    STEP_MAX, VALIDATION_STEP_BYTES,
+};
 use crate::base::step_bytes::StepBytes;
 use crate::record::{BatchError, Compression, Decompressor};
 use crate::rt;
@@ -11,13 +13,6 @@ use crate::rt::local::Event;
 
 /// Fewest bytes of records of a long batch that are checked in one step.
 const CHECK_BYTES_MIN: usize = VALIDATION_STEP_BYTES / 8;
-
-/// Fewest and most bytes of a block of a codec, which is not divided, and how long one may take.
-const BLOCK_BYTES_MIN: usize = 8 * 1024;
-const BLOCK_BYTES_MAX: usize = 64 * 1024;
-const BLOCK_STEP: Duration = Duration::from_micros(250);
-
-const _: () = assert!(BLOCK_STEP.as_micros() * 2 <= STEP_MAX.as_micros());
 
 /// See the module. One a core, shared by `Rc`.
 pub struct Workspace {
@@ -38,7 +33,8 @@ impl Default for Workspace {
         Self {
             decompressor: RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX)),
             check_bytes: StepBytes::new(CHECK_BYTES_MIN, VALIDATION_STEP_BYTES),
-            block_bytes: [const { StepBytes::lasting(BLOCK_STEP, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) }; 5],
+            block_bytes: [const { StepBytes::lasting(CODEC_BLOCK_STEP, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_BYTES_MAX) };
+                5],
             in_steps: Places::new(BATCHES_IN_STEPS_MAX),
             stepping: Places::new(1),
         }

@@ -2,9 +2,7 @@
 //!
 //! A buffer is made as large as it may have to be: pages of it that are never touched cost nothing, and growing would copy what it has.
 
-use std::time::Duration;
-
-use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
+use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, CODEC_BLOCK_BYTES_MAX, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_STEP};
 use crate::base::step_bytes::StepBytes;
 use crate::record::Decompressor;
 
@@ -13,11 +11,6 @@ const EXPANDED_BYTES_USUAL: usize = 4 * 1024 * 1024;
 
 /// Bytes of a buffer that are kept between two batches.
 const KEPT_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// Fewest and most bytes of a block of a codec, and how long one may take.
-const BLOCK_BYTES_MIN: usize = 8 * 1024;
-const BLOCK_BYTES_MAX: usize = 64 * 1024;
-const BLOCK_STEP: Duration = Duration::from_micros(250);
 
 /// See the module.
 pub(super) struct Workspace {
@@ -37,7 +30,7 @@ impl Workspace {
             read: Vec::new(),
             expanded: Vec::new(),
             rewritten: Vec::new(),
-            block_bytes: StepBytes::lasting(BLOCK_STEP, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX),
+            block_bytes: StepBytes::lasting(CODEC_BLOCK_STEP, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_BYTES_MAX),
         }
     }
 
