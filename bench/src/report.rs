@@ -8,3 +8,4 @@ pub mod machine;
 pub mod result;
 mod svg;
 pub mod table;
+pub mod versus;

@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for scenario in scenarios {
         bench.scenario(*scenario)?;
     }
-    println!("{}", table(&bench.runs, bench.ours()).text());
+    println!("{}", table(&bench.runs, stable.ours()).text());
     if let Some(warning) = warning(&bench.runs) {
         println!("{warning}");
     }
@@ -93,14 +93,6 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn ours(&self) -> Contestant {
-        if self.stable.target.is_some() {
-            Contestant::Target
-        } else {
-            Contestant::Duramen
-        }
-    }
-
     fn others(&self, scenario: Scenario) -> Vec<Contestant> {
         let mut others = scenario.against().to_vec();
         if self.arguments.alone {
@@ -124,7 +116,7 @@ impl Bench<'_> {
             }
         }
         for round in 0..self.arguments.rounds {
-            let all = std::iter::once(self.ours()).chain(others.iter().copied());
+            let all = std::iter::once(self.stable.ours()).chain(others.iter().copied());
             for contestant in all.collect::<Vec<_>>() {
                 let line = match self.one(scenario, contestant, round, &round.to_string())? {
                     Ok(run) => {

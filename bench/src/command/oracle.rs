@@ -4,8 +4,8 @@ use std::io::Write;
 
 use crate::failure::{Result, fail};
 use crate::oracle::Tool;
-use crate::report::compare::Spread;
 use crate::report::table::Table;
+use crate::report::versus::Spread;
 use crate::scenario::Contestant;
 
 use super::options::BrokerOptions;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::ballast::Ballast;
 use crate::failure::{Context, Result, fail};
 use crate::raw::{FILE_BYTES, Settings, measure};
-use crate::report::compare::{ceilings, compare, table, warnings};
+use crate::report::compare::{ceilings, compare, warnings};
 use crate::report::html::page;
 use crate::report::machine::beside_machine;
 use crate::report::result::{Line, Raw, Run, append, read};
+use crate::report::versus::table;
 use crate::scenario::{Contestant, Scenario};
 use crate::target::{Stable, Target};
 use crate::workload::{Plan, run as run_plan};
@@ -83,14 +84,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let rows: Vec<_> = scenarios
         .iter()
         .flat_map(|scenario| {
-            let mut rows = compare(scenario, race.ours(), &race.runs);
-            rows.extend(beside_machine(scenario, race.ours(), &race.runs, &race.raws));
+            let mut rows = compare(scenario, race.stable.ours(), &race.runs);
+            rows.extend(beside_machine(scenario, race.stable.ours(), &race.runs, &race.raws));
             rows
         })
         .collect();
-    println!("{}", table(&rows, race.ours()).text());
-    println!("{}", ceilings(&scenarios, &race.runs, race.ours()).text());
-    warnings(&race.runs).iter().for_each(|warning| println!("{warning}"));
+    println!("{}", table(&rows, race.stable.ours()).text());
+    println!("{}", ceilings(&scenarios, &race.runs, race.stable.ours()).text());
+    if let Some(warning) = warnings(&race.runs) {
+        println!("{warning}");
+    }
     let html = page(read(&arguments.out)?);
     std::fs::write(&arguments.html, html).context(|| arguments.html.display().to_string())?;
     println!(
@@ -130,18 +133,9 @@ struct Race<'a> {
 }
 
 impl Race<'_> {
-    /// The broker that the race is about.
-    fn ours(&self) -> Contestant {
-        if self.stable.target.is_some() {
-            Contestant::Target
-        } else {
-            Contestant::Duramen
-        }
-    }
-
     /// Starts everybody, and writes down where the race takes place.
     fn start(&mut self, scenarios: &[Scenario]) -> Result<()> {
-        self.target(self.ours())?;
+        self.target(self.stable.ours())?;
         for contestant in scenarios.iter().flat_map(|scenario| &scenario.against) {
             self.target(*contestant)?;
         }
@@ -194,7 +188,7 @@ impl Race<'_> {
             self.one(scenario, Contestant::Sink, 0)?;
         }
         for round in 0..self.arguments.rounds {
-            self.one(scenario, self.ours(), round)?;
+            self.one(scenario, self.stable.ours(), round)?;
             for other in &scenario.against {
                 self.one(scenario, *other, round)?;
             }

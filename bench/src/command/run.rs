@@ -76,7 +76,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     println!("{}", table(&runs).text());
-    warnings(&runs).iter().for_each(|warning| println!("{warning}"));
+    if let Some(warning) = warnings(&runs) {
+        println!("{warning}");
+    }
     if let Some(out) = &arguments.out {
         lines.extend(runs.into_iter().map(|run| Line::Run(Box::new(run))));
         append(out, &lines).context(|| "results".to_owned())?;

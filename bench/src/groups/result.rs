@@ -2,14 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::report::compare::Spread;
-use crate::report::table::{Table, number};
+use crate::report::table::Table;
+use crate::report::versus::{self, Bound, Row, Shown, Spread, beside};
 use crate::scenario::Contestant;
 
 use super::Scenario;
-
-/// Above this, what others took of the processors says more than the run does.
-const OTHERS_SHARE_MAX: f64 = 0.1;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,12 +123,6 @@ struct Goal {
     bound: Bound,
 }
 
-#[derive(Clone, Copy)]
-enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
 fn goals(scenario: Scenario) -> &'static [Goal] {
     match scenario {
         Scenario::Commits1 | Scenario::Commits1000 => &[
@@ -172,27 +163,9 @@ fn goals(scenario: Scenario) -> &'static [Goal] {
     }
 }
 
-fn verdict(bound: Bound, value: f64) -> (String, &'static str) {
-    let (text, is_reached) = match bound {
-        Bound::AtLeast(least) => (format!(">= {}", number(least)), value >= least),
-        Bound::AtMost(most) => (format!("<= {}", number(most)), value <= most),
-    };
-    (text, if is_reached { "reached" } else { "MISSED" })
-}
-
 /// Medians of all runs by scenario and metric: of `ours`, and of every other broker with the ratio of rounds in which both stood.
 pub fn table(runs: &[Run], ours: Contestant) -> Table {
-    let mut table = Table::new(&[
-        "scenario",
-        "metric",
-        ours.name(),
-        "against",
-        "",
-        "ratio",
-        "pairs",
-        "goal",
-        "",
-    ]);
+    let mut rows = Vec::new();
     for scenario in Scenario::ALL {
         let own: Vec<&Run> = runs.iter().filter(|run| run.scenario == *scenario).collect();
         let mut others: Vec<Contestant> = own.iter().map(|run| run.contestant).collect();
@@ -200,93 +173,61 @@ pub fn table(runs: &[Run], ours: Contestant) -> Table {
         others.sort_unstable();
         others.dedup();
         for metric in Metric::ALL {
-            alone(&mut table, (*scenario, *metric), &own, ours, others.is_empty());
-            for other in &others {
-                pair(&mut table, (*scenario, *metric), &own, (ours, *other));
-            }
+            let shown = own.iter().filter_map(|run| {
+                Some(Shown {
+                    contestant: run.contestant,
+                    round: run.round,
+                    value: run.value(*metric)?,
+                })
+            });
+            let shown: Vec<_> = shown.collect();
+            let about = (*scenario, *metric);
+            rows.extend(alone(about, &shown, ours, others.is_empty()));
+            rows.extend(others.iter().filter_map(|other| pair(about, &shown, (ours, *other))));
         }
     }
-    table
+    versus::table(&rows, ours)
 }
 
 /// What we have shown by ourselves: where there is a goal for that, or nobody else.
-fn alone(table: &mut Table, (scenario, metric): (Scenario, Metric), runs: &[&Run], ours: Contestant, is_told: bool) {
-    let own = runs.iter().filter(|run| run.contestant == ours);
-    let values: Vec<_> = own.filter_map(|run| run.value(metric)).collect();
-    let goal = goals(scenario)
-        .iter()
-        .find(|goal| goal.metric == metric && goal.against.is_none());
-    let Some(spread) = Spread::of(&values).filter(|_| is_told || goal.is_some()) else {
-        return;
-    };
-    let (goal, verdict) = goal.map_or_else(Default::default, |goal| verdict(goal.bound, spread.median));
-    let cells = [
-        scenario.name(),
-        metric.title(),
-        &spread.text(),
-        "",
-        "",
-        "",
-        "",
-        &goal,
-        verdict,
-    ];
-    table.row(cells.map(str::to_owned).to_vec());
+fn alone((scenario, metric): (Scenario, Metric), shown: &[Shown], ours: Contestant, is_told: bool) -> Option<Row> {
+    let own = shown.iter().filter(|shown| shown.contestant == ours);
+    let ours = Spread::of(&own.map(|shown| shown.value).collect::<Vec<_>>())?;
+    let bound = bound(scenario, metric, None);
+    (is_told || bound.is_some()).then(|| Row {
+        scenario: scenario.name().to_owned(),
+        metric: metric.title(),
+        ours,
+        beside: None,
+        verdict: bound.map(|bound| bound.judge(ours.median)),
+    })
 }
 
 fn pair(
-    table: &mut Table,
     (scenario, metric): (Scenario, Metric),
-    runs: &[&Run],
+    shown: &[Shown],
     (ours, other): (Contestant, Contestant),
-) {
-    let of = |contestant: Contestant, round: u32| {
-        let mut own = runs
-            .iter()
-            .filter(|run| run.contestant == contestant && run.round == round);
-        own.next()?.value(metric)
-    };
-    let rounds = runs.iter().map(|run| run.round).max().unwrap_or(0);
-    let pairs: Vec<(f64, f64)> = (0..=rounds)
-        .filter_map(|round| of(ours, round).zip(of(other, round)))
-        .collect();
-    let ratios = pairs.iter().filter(|pair| pair.1 > 0.0);
-    let ratios: Vec<_> = ratios.map(|(ours, theirs)| ours / theirs).collect();
-    let (own, theirs): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-    let (Some(own), Some(theirs)) = (Spread::of(&own), Spread::of(&theirs)) else {
-        return;
-    };
-    let ratio = Spread::of(&ratios);
-    let goal = goals(scenario)
-        .iter()
-        .find(|goal| goal.metric == metric && goal.against == Some(other));
-    let (goal, verdict) = goal
-        .zip(ratio)
-        .map_or_else(Default::default, |(goal, ratio)| verdict(goal.bound, ratio.median));
-    table.row(vec![
-        scenario.name().to_owned(),
-        metric.title().to_owned(),
-        own.text(),
-        other.name().to_owned(),
-        theirs.text(),
-        ratio.map_or_else(String::new, |ratio| ratio.text()),
-        ratios.len().to_string(),
-        goal,
-        verdict.to_owned(),
-    ]);
+) -> Option<Row> {
+    let (ours, beside) = beside(shown, ours, other)?;
+    let bound = bound(scenario, metric, Some(other));
+    Some(Row {
+        scenario: scenario.name().to_owned(),
+        metric: metric.title(),
+        ours,
+        verdict: bound.zip(beside.ratio).map(|(bound, ratio)| bound.judge(ratio.median)),
+        beside: Some(beside),
+    })
+}
+
+fn bound(scenario: Scenario, metric: Metric, against: Option<Contestant>) -> Option<Bound> {
+    let mut goals = goals(scenario).iter();
+    let goal = goals.find(|goal| goal.metric == metric && goal.against == against);
+    goal.map(|goal| goal.bound)
 }
 
 /// What is to be said of the runs besides their numbers.
 pub fn warning(runs: &[Run]) -> Option<String> {
-    let shares = runs.iter().filter_map(|run| run.others_share);
-    let disturbed: Vec<_> = shares.filter(|share| *share > OTHERS_SHARE_MAX).collect();
-    let most = disturbed.iter().copied().reduce(f64::max)?;
-    Some(format!(
-        "{} of {} runs were disturbed: other processes or guests took up to {:.0} % of the processors of broker and load",
-        disturbed.len(),
-        runs.len(),
-        most * 100.0
-    ))
+    versus::warning(&runs.iter().map(|run| run.others_share).collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -344,13 +285,5 @@ mod tests {
             let table = table(&runs, Contestant::Duramen);
             assert_eq!(table.rows()[1][8], expected);
         }
-    }
-
-    #[test]
-    fn disturbed_runs_are_told() {
-        let mut runs = [commits(Contestant::Duramen, 0, 1.0), commits(Contestant::Kafka, 0, 1.0)];
-        assert_eq!(warning(&runs), None);
-        runs[1].others_share = Some(0.4);
-        assert!(warning(&runs).unwrap().starts_with("1 of 2 runs were disturbed"));
     }
 }

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use crate::number::{float, median};
 use crate::scenario::{Contestant, Metric, Scenario};
 
-use super::compare::{Spread, ceilings, compare, table, warnings};
+use super::compare::{ceilings, compare, warnings};
 use super::machine::beside_machine;
 use super::result::{Line, Machine, Raw, Run};
 use super::svg::{Axis, Scale, Series, bars, escape, lines};
 use super::table::{Table, number};
+use super::versus::{Spread, table};
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1300px;padding:0 1em;color:#222}\
     table{border-collapse:collapse;margin:1em 0}td,th{padding:2px 9px;text-align:right;border-bottom:1px solid #e4e4e4;font-variant-numeric:tabular-nums}\
@@ -56,7 +57,7 @@ pub fn page(all: Vec<Line>) -> String {
         }
         html.push_str("</ul>");
     }
-    for warning in warnings(&results.runs) {
+    if let Some(warning) = warnings(&results.runs) {
         let _ = write!(html, "<p class=\"missed\">{}</p>", escape(&warning));
     }
     html.push_str(&raw_table(&results.raws));

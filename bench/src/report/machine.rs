@@ -2,9 +2,9 @@
 
 use crate::scenario::{Contestant, MachineGoal, Metric, Scenario};
 
-use super::compare::{Row, Spread};
 use super::result::{Raw, Run};
 use super::table::number;
+use super::versus::{Beside, Bound, Row, Spread, Verdict};
 
 /// What the runs of a scenario show beside the machine, of each goal that it has there.
 pub fn beside_machine(scenario: &Scenario, ours: Contestant, runs: &[Run], raws: &[Raw]) -> Vec<Row> {
@@ -25,28 +25,30 @@ fn row(scenario: &Scenario, ours: Contestant, goal: &MachineGoal, (runs, raws): 
         .filter(|raw| raw.scenario == scenario.name && raw.name == goal.probe);
     let machine = Spread::of(&machine.filter_map(|raw| raw.metric(metric)).collect::<Vec<_>>())?;
     let ratios: Vec<_> = own.iter().map(|value| value / machine.median).collect();
-    let own_spread = Spread::of(&own)?;
+    let ours = Spread::of(&own)?;
     Some(Row {
         scenario: scenario.name.clone(),
-        metric,
-        other: goal.probe.clone(),
-        ours: own_spread,
-        theirs: machine,
-        ratio: Spread::of(&ratios)?,
-        pairs: own.len(),
-        goal: Some(verdict(goal, own_spread.median, machine.median)),
+        metric: metric.title(),
+        ours,
+        verdict: judge(goal, ours.median, machine.median),
+        beside: Some(Beside {
+            name: goal.probe.clone(),
+            theirs: machine,
+            ratio: Spread::of(&ratios),
+            pairs: own.len(),
+        }),
     })
 }
 
-fn verdict(goal: &MachineGoal, own: f64, machine: f64) -> (String, bool) {
-    match (goal.at_least, goal.at_most_more) {
-        (Some(least), _) => (format!(">= {}", number(least)), own >= machine * least),
-        (None, Some(more)) => (
-            format!("<= +{} {}", number(more), unit(goal.metric)),
-            own <= machine + more,
-        ),
-        (None, None) => (String::new(), true),
-    }
+fn judge(goal: &MachineGoal, own: f64, machine: f64) -> Option<Verdict> {
+    let share = goal.at_least.map(|least| Bound::AtLeast(least).judge(own / machine));
+    share.or_else(|| {
+        let more = goal.at_most_more?;
+        Some(Verdict {
+            goal: format!("<= +{} {}", number(more), unit(goal.metric)),
+            is_reached: own <= machine + more,
+        })
+    })
 }
 
 fn unit(metric: Metric) -> &'static str {
@@ -65,6 +67,7 @@ fn unit(metric: Metric) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::versus::table;
 
     fn goal(at_least: Option<f64>, at_most_more: Option<f64>) -> MachineGoal {
         MachineGoal {
@@ -84,9 +87,10 @@ mod tests {
             (goal(None, Some(300.0)), 401.0, false),
         ];
         for (goal, own, reached) in cases {
-            assert_eq!(verdict(&goal, own, 100.0).1, reached, "{goal:?} {own}");
+            assert_eq!(judge(&goal, own, 100.0).unwrap().is_reached, reached, "{goal:?} {own}");
         }
-        assert_eq!(verdict(&goal(None, Some(300.0)), 1.0, 1.0).0, "<= +300 us");
+        let more = judge(&goal(None, Some(300.0)), 1.0, 1.0);
+        assert_eq!(more.unwrap().goal, "<= +300 us");
     }
 
     #[test]
@@ -104,8 +108,9 @@ mod tests {
         let of = |raws: &[Raw]| beside_machine(&scenario, Contestant::Duramen, &runs, raws);
         assert!(of(&[raw("b", 100.0)]).is_empty());
         let rows = of(&[raw("b", 1000.0), raw("a", 100.0)]);
-        assert_eq!(rows[0].goal, Some((">= 0.500".to_owned(), true)));
-        assert!((rows[0].ratio.median - 0.6).abs() < 1e-9);
-        assert!(!of(&[raw("a", 130.0)])[0].goal.as_ref().unwrap().1);
+        let is_reached = |rows: &[Row]| rows[0].verdict.as_ref().unwrap().is_reached;
+        assert!(is_reached(&rows));
+        assert_eq!(table(&rows, Contestant::Duramen).rows()[1][5], "0.600 [0.600..0.600]");
+        assert!(!is_reached(&of(&[raw("a", 130.0)])));
     }
 }

@@ -182,15 +182,7 @@ impl Part {
     }
 }
 
-/// Above this, what others took of the processors says more than the run does.
-const OTHERS_SHARE_MAX: f64 = 0.1;
-
 impl Run {
-    /// Whether the run had the processors for itself.
-    pub fn is_disturbed(&self) -> bool {
-        self.others_share.is_some_and(|share| share > OTHERS_SHARE_MAX)
-    }
-
     /// The part that the scenario is about: its first.
     pub fn main(&self) -> Option<&Part> {
         self.parts.first()

@@ -96,6 +96,14 @@ impl Target {
 }
 
 impl Stable {
+    /// The broker that others are compared with.
+    pub fn ours(&self) -> Contestant {
+        match self.target {
+            Some(_) => Contestant::Target,
+            None => Contestant::Duramen,
+        }
+    }
+
     /// Starts the broker of a contestant, and waits until it answers.
     pub fn start(&self, contestant: Contestant) -> Result<Target> {
         let started = match contestant {
