@@ -29,6 +29,8 @@ use start::{Prepared, Running, with_identity};
 const WATCH_INTERVAL: Duration = Duration::from_millis(250);
 /// The same while the cores start or stop, where each moment counts.
 const WATCH_INTERVAL_BRIEF: Duration = Duration::from_millis(1);
+/// How often freed memory goes back to the system.
+const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(10);
 /// A stop that takes longer is given up: what is not closed is recovered at the next start.
 const STOP_MAX: Duration = Duration::from_secs(20);
 
@@ -55,6 +57,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     if let Err(error) = rt::host::refuse_huge_pages() {
         tracing::warn!(%error, "the kernel does not let this process go without huge pages: cores may stall while it makes one");
     }
+    rt::memory::keep_freed();
     let signals = Signals::block().map_err(ServeError::Signals)?;
     let prepared = Prepared::new(Arc::new(with_identity(config)?))?;
     let (events, from_cores) = channel();
@@ -71,6 +74,7 @@ fn run_until_end(running: &Running, signals: &Signals, from_cores: &Receiver<Cor
     let mut starting = running.cores();
     let mut announced = false;
     let mut told = rt::time::now();
+    let mut gave_back = told;
     loop {
         let interval = if starting > 0 {
             WATCH_INTERVAL_BRIEF
@@ -84,6 +88,10 @@ fn run_until_end(running: &Running, signals: &Signals, from_cores: &Receiver<Cor
         if starting > 0 && rt::time::now().since(told) >= STARTING_TOLD_INTERVAL {
             told = rt::time::now();
             tell_starting(running.cores() - starting, running.cores());
+        }
+        if rt::time::now().since(gave_back) >= GIVE_BACK_INTERVAL {
+            rt::memory::give_back_freed();
+            gave_back = rt::time::now();
         }
         for event in from_cores.try_iter() {
             match event {

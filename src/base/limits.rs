@@ -35,6 +35,15 @@ pub const PRODUCER_BATCHES_RETAINED: usize = 5;
 /// Bytes of a topic name (Kafka: `Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 
+/// Bytes of a regular expression of a consumer group, and how deep it may be nested.
+pub const REGEX_BYTES_MAX: usize = 8 * 1024;
+pub const REGEX_DEPTH_MAX: usize = 50;
+
+/// Characters that take as long to compile as the expression, repetitions counted out: what is compiled in one step, of less than a
+/// millisecond, and all alternatives of the whole together, which may take several.
+pub const REGEX_COST_MAX: usize = 2048;
+pub const REGEX_COST_OF_ALL_MAX: usize = 4 * REGEX_COST_MAX;
+
 /// Requests of one connection that are read and not answered; then its socket is not read.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 128;
 
@@ -52,6 +61,12 @@ pub const PARTITIONS_PER_REQUEST_MAX: u32 = 10_000;
 
 /// Metadata records that one request may add: they are one batch (Kafka: `QuorumController.MAX_RECORDS_PER_USER_OP`).
 pub const METADATA_RECORDS_PER_REQUEST_MAX: usize = 10_000;
+
+/// Keys that may be set for a broker while it runs: among them, as in Kafka, may be such as nobody knows.
+pub const BROKER_KEYS_MAX: usize = 1000;
+
+/// Bytes of such a key, or of its value: what a text of every version of the protocol can have.
+pub const BROKER_SETTING_BYTES_MAX: usize = 32_767;
 
 /// Bytes of records that a compressed batch may expand to: 128 times the largest batch of a topic with default settings. Kafka has
 /// no bound, and a frame of the largest size can hide a thousand of it.

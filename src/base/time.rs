@@ -22,6 +22,13 @@ impl Monotonic {
         )
     }
 
+    /// The first moment from this one on that is a multiple of `step`; this one where `step` is zero.
+    #[must_use]
+    pub fn next_multiple_of(self, step: std::time::Duration) -> Self {
+        let step = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.checked_next_multiple_of(step).unwrap_or(self.0))
+    }
+
     /// The time from `earlier` to this moment; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> std::time::Duration {

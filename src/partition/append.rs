@@ -313,7 +313,7 @@ impl Preparation {
             rt::task::begin_part("begin to compress a batch");
             let mut recompression = Recompression::begin(&view, target, &mut decompressor)?;
             rt::task::yield_if_needed().await;
-            let block_bytes = self.workspace.block_bytes(target.compression);
+            let block_bytes = self.workspace.block_bytes.of(target.compression);
             let step = || {
                 let began = rt::time::now();
                 let compressed = recompression.advance(RECOMPRESSION_STEP_BYTES, block_bytes.next());

@@ -2,12 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::base::limits::{
-    BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, CODEC_BLOCK_BYTES_MAX, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_STEP,
-    STEP_MAX, VALIDATION_STEP_BYTES,
-};
+use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, BATCHES_IN_STEPS_MAX, STEP_MAX, VALIDATION_STEP_BYTES};
 use crate::base::step_bytes::StepBytes;
-use crate::record::{BatchError, Compression, Decompressor};
+use crate::record::{BatchError, BlockBytes, Decompressor};
 use crate::rt;
 use crate::rt::local::Event;
 
@@ -20,8 +17,7 @@ pub struct Workspace {
     pub(super) decompressor: RefCell<Decompressor>,
     /// Bytes of records of a long batch that are checked in one step.
     pub(super) check_bytes: StepBytes,
-    /// Bytes of a block that is compressed, of each codec.
-    block_bytes: [StepBytes; 5],
+    pub(super) block_bytes: BlockBytes,
     /// Batches that may be looked at in steps at one time; each has a decompressor of its own.
     in_steps: Places,
     /// A turn of the core has one step for them all, so that others do not wait for more than one.
@@ -33,8 +29,7 @@ impl Default for Workspace {
         Self {
             decompressor: RefCell::new(Decompressor::new(BATCH_EXPANDED_BYTES_MAX)),
             check_bytes: StepBytes::new(CHECK_BYTES_MIN, VALIDATION_STEP_BYTES),
-            block_bytes: [const { StepBytes::lasting(CODEC_BLOCK_STEP, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_BYTES_MAX) };
-                5],
+            block_bytes: BlockBytes::default(),
             in_steps: Places::new(BATCHES_IN_STEPS_MAX),
             stepping: Places::new(1),
         }
@@ -42,18 +37,6 @@ impl Default for Workspace {
 }
 
 impl Workspace {
-    /// Bytes of a block that is compressed.
-    pub(super) fn block_bytes(&self, compression: Compression) -> &StepBytes {
-        let [none, gzip, snappy, lz4, zstd] = &self.block_bytes;
-        match compression {
-            Compression::None => none,
-            Compression::Gzip => gzip,
-            Compression::Snappy => snappy,
-            Compression::Lz4 => lz4,
-            Compression::Zstd => zstd,
-        }
-    }
-
     /// Waits for a place among the batches that are looked at in steps.
     pub(super) async fn enter(&self) -> Place<'_> {
         self.in_steps.enter().await

@@ -42,7 +42,7 @@ mod walk;
 
 pub use batch::{BatchView, Batches};
 pub use build::{BatchBuilder, ProducerStamp, Record};
-pub use codec::{CompressionLevel, Decompressor};
+pub use codec::{BlockBytes, CompressionLevel, Decompressor};
 pub use control::{ControlType, EndTxnMarker, MarkerPlace, TxnOutcome};
 pub use error::{BatchError, Corruption, Invalidity, RecordFault};
 pub use header::{Assignment, Attributes, BATCH_HEADER_BYTES, BatchHeader, Compression, TimestampType};

@@ -7,6 +7,7 @@
 //! memory that the kernel may still read or write.
 
 mod aligned;
+mod entry;
 pub mod local;
 #[cfg(not(feature = "sim"))]
 pub mod random;
@@ -21,7 +22,7 @@ pub mod random;
 mod uring;
 
 pub use std::net::{IpAddr, SocketAddr};
-pub use uring::{cores, host, mesh, net, probe, signal};
+pub use uring::{cores, host, memory, mesh, net, probe, signal};
 #[cfg(not(feature = "sim"))]
 pub use uring::{fs, task, time};
 

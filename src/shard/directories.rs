@@ -131,8 +131,8 @@ impl Directories {
     ) -> Result<Self, StorageError> {
         let mut placed = Placed::new(all.len());
         for (place, directory) in all.iter().enumerate() {
-            for found in directory.partitions()? {
-                placed.insert(found.partition, place);
+            for partition in directory.partitions()? {
+                placed.insert(partition, place);
             }
         }
         Ok(Self {

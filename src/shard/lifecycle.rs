@@ -67,6 +67,8 @@ impl Shard {
 
     async fn apply_image(self: &Rc<Self>, next: &Arc<MetadataImage>) {
         let old = self.image();
+        // Before the partitions that are opened with it.
+        let has_config_changed = self.take_broker_configs(&old, next);
         let mut to_open = Vec::new();
         let mut deleted = Vec::new();
         let mut have_topics_changed = false;
@@ -83,15 +85,24 @@ impl Shard {
                 }
             }
         }
-        for name in next.configs_changed_since(&old, ConfigResource::TOPIC) {
-            if let Some(topic) = next.topic_by_name(name) {
+        if has_config_changed {
+            for topic in next.topics() {
                 self.reconfigure(next, topic).await;
+            }
+        } else {
+            for name in next.configs_changed_since(&old, ConfigResource::TOPIC) {
+                if let Some(topic) = next.topic_by_name(name) {
+                    self.reconfigure(next, topic).await;
+                }
             }
         }
         self.open_all(to_open).await;
         self.refresh_coordinators(next);
         if have_topics_changed {
             self.announce_topics(next);
+        }
+        if has_config_changed {
+            self.announce_assignment_interval(next).await;
         }
         self.announce_group_configs(&old, next).await;
         self.forget_topics(deleted);
@@ -125,21 +136,23 @@ impl Shard {
     }
 
     fn topic_config(&self, image: &MetadataImage, topic: &Topic) -> TopicConfig {
-        self.config.topic(image.topic_config(&topic.name)).unwrap_or_else(|error| {
+        let config = self.current_config();
+        config.topic(image.topic_config(&topic.name)).unwrap_or_else(|error| {
             // The controller checked them; a directory from elsewhere may hold settings that this broker refuses.
             tracing::error!(topic = %topic.name, %error, "the settings of a topic cannot be used; the broker's defaults are");
-            self.config.broker.topic_defaults.clone()
+            config.broker.topic_defaults.clone()
         })
     }
 
     async fn reconfigure(&self, image: &MetadataImage, topic: &Topic) {
-        let config = Rc::new(self.topic_config(image, topic));
+        let mut config = None;
         for (partition, _) in topic.numbered() {
             if let Some(partition) = self.hosted(TopicIdPartition {
                 topic_id: topic.id,
                 partition,
             }) {
-                partition.configure(Rc::clone(&config));
+                let config = config.get_or_insert_with(|| Rc::new(self.topic_config(image, topic)));
+                partition.configure(Rc::clone(config));
             }
             rt::task::yield_if_needed().await;
         }

@@ -94,6 +94,7 @@ impl Shard {
         Ok(Rc::new(Self {
             id,
             cores,
+            changed_config: RefCell::new(Arc::clone(&config)),
             config,
             calls: Calls::default(),
             deadlines: Rc::new(Deadlines::default()),
@@ -261,9 +262,9 @@ impl Shard {
 
     /// Forgets producers that have been silent for `producer.id.expiration.ms`, for ever.
     pub async fn expire_producers(self: Rc<Self>) {
-        let expiration = self.config.broker.producer_id_expiration;
         loop {
             rt::time::sleep(PRODUCER_EXPIRY_INTERVAL).await;
+            let expiration = self.current_config().broker.producer_id_expiration;
             let hosted: Vec<_> = self.hosted.borrow().values().cloned().collect();
             for partition in hosted {
                 partition.expire_producers(rt::time::wall(), expiration);

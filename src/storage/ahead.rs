@@ -38,12 +38,12 @@ use crate::rt::time;
 const STEP_BYTES_MIN: usize = if cfg!(feature = "sim") {
     64
 } else {
-    APPEND_STEP_BYTES / 4
+    APPEND_STEP_BYTES / 8
 };
 const STEP_BYTES_MAX: usize = if cfg!(feature = "sim") {
     64
 } else {
-    APPEND_STEP_BYTES * 2
+    APPEND_STEP_BYTES / 2
 };
 
 /// Most bytes of one write through the ring.

@@ -67,14 +67,6 @@ pub(super) struct Inner {
     _lock: fs::DirectoryLock,
 }
 
-/// A partition's directory.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Found {
-    pub partition: TopicPartition,
-    /// From `partition.metadata`; `None` when that is missing or torn.
-    pub topic_id: Option<TopicId>,
-}
-
 impl LogDirectory {
     /// Locks a log directory, made when missing, and learns whose it is and how it was left. One without an identity gets that of the claim.
     /// The mark of a clean stop stays until [`begin`](Self::begin).
@@ -189,7 +181,7 @@ impl LogDirectory {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn partitions(&self) -> Result<Vec<Found>, StorageError> {
+    pub fn partitions(&self) -> Result<Vec<TopicPartition>, StorageError> {
         partitions_in(&self.inner.path)
     }
 
@@ -399,15 +391,10 @@ async fn remove_segments(path: &Path) -> std::io::Result<()> {
     fs::sync_names(path).await
 }
 
-pub(super) fn partitions_in(path: &Path) -> Result<Vec<Found>, StorageError> {
+pub(super) fn partitions_in(path: &Path) -> Result<Vec<TopicPartition>, StorageError> {
     let names = directory_names(path)?;
     let partitions = names.iter().filter_map(|name| parse_directory_name(name));
-    Ok(partitions
-        .map(|partition| Found {
-            topic_id: topic_id_in(&path.join(partition.to_string())),
-            partition,
-        })
-        .collect())
+    Ok(partitions.collect())
 }
 
 fn directory_names(path: &Path) -> Result<Vec<String>, StorageError> {

@@ -210,14 +210,21 @@ pub(super) fn create_empty(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether a partition's directory exists and has files of batches.
-pub(super) fn has_segments(path: &Path) -> io::Result<bool> {
+/// The names of what is in a partition's directory, in order; none where it does not exist.
+pub(super) fn names_in(path: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::list(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
-    let mut names = entries.iter().filter_map(|entry| entry.name.to_str());
-    Ok(names.any(|name| parse_file_name(name).is_some_and(|(_, kind)| kind == FileKind::Log)))
+    let names = entries.into_iter().map(|entry| entry.name.into_string());
+    Ok(names.filter_map(Result::ok).collect())
+}
+
+/// Whether a partition's directory exists and has files of batches.
+pub(super) fn has_segments(path: &Path) -> io::Result<bool> {
+    let names = names_in(path)?;
+    let mut kinds = names.iter().filter_map(|name| parse_file_name(name));
+    Ok(kinds.any(|(_, kind)| kind == FileKind::Log))
 }
 
 /// All files of one log.

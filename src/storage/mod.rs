@@ -57,7 +57,7 @@ pub use ahead::Ahead;
 pub use append::{Appended, NewBatch};
 pub use cleaner::{Cleaner, CleanerSettings, Compacted, CompactionWork};
 pub use cold::ColdRange;
-pub use directory::{DirectoryError, Found, LogDirectory};
+pub use directory::{DirectoryError, LogDirectory};
 pub use error::{Health, StorageError};
 pub use identity::Claim;
 pub use journal::{JOURNALED_BYTES_MAX, Journal, JournalError, is_journal_file};

@@ -1,21 +1,23 @@
 //! Opens a log: looks at what is there, decides by the tables of `log::recovery`, and makes the state of it.
 //! What is done to single segments is in `recover`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::checkpoint::{
     begin_recovery_point, own_compacted_offset, own_log_start_offset, own_recovery_point, replace_file,
 };
 use super::cleaner::unfinished::settle_compactions;
 use super::error::{Health, StorageError};
-use super::files::{Files, SegmentFiles};
+use super::files::{Files, SegmentFiles, names_in};
 use super::log::Log;
 use crate::base::ids::TopicPartition;
 use crate::base::offset::{FilePosition, Offset};
 use crate::base::time::TimestampMs;
 use crate::log::checkpoint::{decode_epochs, encode_epochs, encode_offsets};
 use crate::log::epochs::LeaderEpochs;
-use crate::log::names::{FileKind, LEADER_EPOCHS, RECOVERY_POINTS, file_name, parse_file_name};
+use crate::log::names::{
+    COMPACTED_OFFSETS, FileKind, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS, file_name, parse_file_name,
+};
 use crate::log::producers::{Producers, snapshot};
 use crate::log::recovery::rebuild::IndexCounts;
 use crate::log::recovery::{Epochs, WalkEnd};
@@ -93,8 +95,14 @@ impl Log {
     /// [`StorageError::Failed`] by the disk.
     pub async fn open(health: &Health, request: OpenRequest) -> Result<(Self, Report), StorageError> {
         health.check()?;
-        let compactions_finished = settle_compactions(health, &request.path).await?;
-        let mut opening = Opening::begin(health, request)?;
+        let path = &request.path;
+        let names = || names_in(path).map_err(StorageError::failed("list", path));
+        let mut found = names()?;
+        let compactions_finished = settle_compactions(health, path, &found).await?;
+        if compactions_finished > 0 {
+            found = names()?;
+        }
+        let mut opening = Opening::begin(health, request, found)?;
         opening.report.compactions_finished = compactions_finished;
         opening.remove_leftovers().await;
         if opening.segments.is_empty() {
@@ -133,41 +141,24 @@ pub(super) struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    /// Looks at names and small files; changes nothing.
-    fn begin(health: &'a Health, request: OpenRequest) -> Result<Self, StorageError> {
+    /// Looks at small files; changes nothing. `names` are those of all files.
+    fn begin(health: &'a Health, request: OpenRequest, names: Vec<String>) -> Result<Self, StorageError> {
         let path = &request.path;
-        let entries = match fs::list(path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(StorageError::failed("list", path)(error)),
+        let own = |name: &str, offset: fn(&Path) -> Option<Offset>| {
+            let is_there = names.iter().any(|there| there == name);
+            is_there.then(|| offset(path)).flatten()
         };
-        let (mut segments, mut snapshots, mut leftovers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut exceeding = Vec::new();
-        for entry in entries {
-            if entry.name.to_str().is_some_and(is_leftover) {
-                leftovers.push(path.join(&entry.name));
-            }
-            match entry.name.to_str().and_then(parse_file_name) {
-                Some((base_offset, FileKind::Log)) => {
-                    segments.push((base_offset, entry.bytes));
-                    if entry.allocated_bytes > entry.bytes.saturating_add(ROUNDING_BYTES_MAX) {
-                        exceeding.push(base_offset);
-                    }
-                }
-                Some((offset, FileKind::ProducerSnapshot)) => snapshots.push(offset),
-                Some((_, FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex)) | None => {}
-            }
-        }
-        segments.sort_unstable();
-        snapshots.sort_unstable();
-        let recovery_point = own_recovery_point(path).unwrap_or(request.recovery_point);
-        let log_start_offset = own_log_start_offset(path).unwrap_or(request.log_start_offset);
-        // Their removal was begun when the log's start was noted.
-        let next_bases = segments.iter().skip(1);
-        let below_start = next_bases.take_while(|(next, _)| *next <= log_start_offset).count();
-        for (base_offset, _) in segments.drain(..below_start) {
-            leftovers.extend(FileKind::ALL.map(|kind| path.join(file_name(base_offset, kind))));
-        }
+        let recovery_point = own(RECOVERY_POINTS, own_recovery_point).unwrap_or(request.recovery_point);
+        let log_start_offset = own(LOG_START_OFFSETS, own_log_start_offset).unwrap_or(request.log_start_offset);
+        let compacted_to = own(COMPACTED_OFFSETS, own_compacted_offset).or(request.compacted_to);
+        let mut found = Found::of(path, names)?;
+        found.drop_below(path, log_start_offset);
+        let Found {
+            segments,
+            exceeding,
+            snapshots,
+            leftovers,
+        } = found;
         let mut opening = Self {
             health,
             report: Report::default(),
@@ -187,7 +178,7 @@ impl<'a> Opening<'a> {
             request: OpenRequest {
                 recovery_point,
                 log_start_offset,
-                compacted_to: own_compacted_offset(path).or(request.compacted_to),
+                compacted_to,
                 ..request
             },
         };
@@ -354,6 +345,50 @@ impl<'a> Opening<'a> {
         // Names of files that survived a crash may not be on the disk.
         let synced = fs::sync_names(directory).await;
         synced.map_err(|error| self.health.fail("sync", directory, &error))
+    }
+}
+
+/// What the files of a log are.
+#[derive(Default)]
+struct Found {
+    segments: Vec<(Offset, u64)>,
+    exceeding: Vec<Offset>,
+    snapshots: Vec<Offset>,
+    leftovers: Vec<PathBuf>,
+}
+
+impl Found {
+    fn of(path: &Path, names: Vec<String>) -> Result<Self, StorageError> {
+        let mut found = Self::default();
+        for name in names {
+            let file = path.join(&name);
+            match parse_file_name(&name) {
+                Some((base_offset, FileKind::Log)) => {
+                    let size = fs::size(&file).map_err(StorageError::failed("look at", &file))?;
+                    found.segments.push((base_offset, size.bytes));
+                    if size.allocated_bytes > size.bytes.saturating_add(ROUNDING_BYTES_MAX) {
+                        found.exceeding.push(base_offset);
+                    }
+                }
+                Some((offset, FileKind::ProducerSnapshot)) => found.snapshots.push(offset),
+                Some((_, FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex)) => {}
+                None if is_leftover(&name) => found.leftovers.push(file),
+                None => {}
+            }
+        }
+        found.segments.sort_unstable();
+        found.snapshots.sort_unstable();
+        Ok(found)
+    }
+
+    /// Segments that end before the log does begin: their removal was begun when its start was noted.
+    fn drop_below(&mut self, path: &Path, log_start_offset: Offset) {
+        let next_bases = self.segments.iter().skip(1);
+        let below_start = next_bases.take_while(|(next, _)| *next <= log_start_offset).count();
+        for (base_offset, _) in self.segments.drain(..below_start) {
+            let files = FileKind::ALL.map(|kind| path.join(file_name(base_offset, kind)));
+            self.leftovers.extend(files);
+        }
     }
 }
 

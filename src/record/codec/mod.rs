@@ -4,6 +4,7 @@
 //! kilobytes. A chunk has at most 16 KiB (gzip) or [`CHUNK_BYTES`] (zstd), one block of at most 4 MiB (lz4), one block of what its writer
 //! chose (snappy), which is at most 22 times the compressed bytes. Reading stops as soon as more bytes have come out than allowed.
 
+mod blocks;
 mod compress;
 mod gzip;
 mod lz4;
@@ -18,6 +19,7 @@ use std::ops::Range;
 use super::error::RecordFault;
 use super::header::Compression;
 
+pub use blocks::BlockBytes;
 pub(super) use compress::Encoder;
 pub use compress::{CompressionLevel, compress};
 

@@ -16,6 +16,7 @@ use super::time;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;
 pub use crate::rt::aligned::{AlignedBuffer, BLOCK_BYTES};
+pub use crate::rt::entry::{Entry, FileSize};
 
 /// How to open a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -261,15 +262,6 @@ fn index(position: FilePosition) -> usize {
     usize::try_from(position.0).unwrap_or(usize::MAX)
 }
 
-/// One entry of a directory.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    pub name: OsString,
-    pub is_directory: bool,
-    pub bytes: u64,
-    pub allocated_bytes: u64,
-}
-
 /// # Errors
 /// None here.
 pub fn create_directory_all(path: impl AsRef<Path>) -> io::Result<()> {
@@ -290,16 +282,21 @@ pub async fn make_directory(path: impl AsRef<Path>) -> io::Result<()> {
 /// `NotFound`.
 pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
     let names = operate(|disk| disk.list(path.as_ref()))?;
-    let entry = |(name, inode): (PathBuf, Option<SharedInode>)| {
-        let inode = inode.as_ref().map(look_into);
-        Entry {
-            name: name.file_name().map(OsString::from).unwrap_or_default(),
-            is_directory: inode.is_none(),
-            bytes: inode.as_ref().map_or(0, |inode| inode.len()),
-            allocated_bytes: inode.as_ref().map_or(0, |inode| inode.allocated_bytes()),
-        }
+    let entry = |(name, inode): (PathBuf, Option<SharedInode>)| Entry {
+        name: name.file_name().map(OsString::from).unwrap_or_default(),
+        is_directory: inode.is_none(),
     };
     Ok(names.into_iter().map(entry).collect())
+}
+
+/// # Errors
+/// `NotFound`.
+pub fn size(path: impl AsRef<Path>) -> io::Result<FileSize> {
+    let file = File::open(path, Open::Read)?;
+    Ok(FileSize {
+        bytes: file.len()?,
+        allocated_bytes: file.allocated_bytes()?,
+    })
 }
 
 /// # Errors

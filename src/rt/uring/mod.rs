@@ -12,6 +12,7 @@ pub mod cores;
 mod driver;
 pub mod fs;
 pub mod host;
+pub mod memory;
 pub mod mesh;
 pub mod net;
 mod operations;

@@ -188,7 +188,7 @@ impl<'a> Sieve<'a> {
         let mut recompression = begun.map_err(|_| batch.unreadable())?;
         loop {
             breathe_deeply("compaction: compress").await;
-            let block_bytes = &self.workspace.block_bytes;
+            let block_bytes = self.workspace.block_bytes.of(compression);
             let began = time::now();
             let compressed = recompression.advance(COMPRESSED_AT_ONCE, block_bytes.next());
             if recompression.has_ended_block() {

@@ -24,20 +24,15 @@ struct Swap {
     end_offset: Offset,
 }
 
-/// Brings the directory of a partition into a state without unfinished compactions; returns how many were finished.
+/// Brings the directory of a partition, with these names in it, into a state without unfinished compactions; returns how many were finished.
 ///
 /// # Errors
 /// [`StorageError::Damaged`] for a new segment that is not whole; [`StorageError::Offline`].
-pub(in crate::storage) async fn settle_compactions(health: &Health, directory: &Path) -> Result<usize, StorageError> {
-    let names = match fs::list(directory) {
-        Ok(entries) => entries
-            .into_iter()
-            .filter_map(|entry| entry.name.into_string().ok())
-            .collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(StorageError::failed("list", directory)(error)),
-    };
-    let names: Vec<String> = names;
+pub(in crate::storage) async fn settle_compactions(
+    health: &Health,
+    directory: &Path,
+    names: &[String],
+) -> Result<usize, StorageError> {
     let marked: Vec<_> = names.iter().filter_map(|name| parse_marked_file_name(name)).collect();
     let mut swaps = BTreeMap::new();
     for (base_offset, kind, mark) in &marked {
@@ -65,7 +60,7 @@ pub(in crate::storage) async fn settle_compactions(health: &Health, directory: &
         }
     }
     for (base_offset, swap) in &swaps {
-        let finished = finish(directory, *base_offset, swap.end_offset, &names).await;
+        let finished = finish(directory, *base_offset, swap.end_offset, names).await;
         finished.map_err(|error| health.fail("rename", directory, &error))?;
         tracing::info!(directory = %directory.display(), %base_offset, "a compaction that was interrupted is finished");
     }

@@ -2,9 +2,8 @@
 //!
 //! A buffer is made as large as it may have to be: pages of it that are never touched cost nothing, and growing would copy what it has.
 
-use crate::base::limits::{BATCH_EXPANDED_BYTES_MAX, CODEC_BLOCK_BYTES_MAX, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_STEP};
-use crate::base::step_bytes::StepBytes;
-use crate::record::Decompressor;
+use crate::base::limits::BATCH_EXPANDED_BYTES_MAX;
+use crate::record::{BlockBytes, Decompressor};
 
 /// Bytes that the buffer for expanded records begins with: most batches expand to less.
 const EXPANDED_BYTES_USUAL: usize = 4 * 1024 * 1024;
@@ -19,8 +18,7 @@ pub(super) struct Workspace {
     pub(super) read: Vec<u8>,
     expanded: Vec<u8>,
     rewritten: Vec<u8>,
-    /// Bytes of a block of a codec, which is compressed in one step.
-    pub(super) block_bytes: StepBytes,
+    pub(super) block_bytes: BlockBytes,
 }
 
 impl Workspace {
@@ -30,7 +28,7 @@ impl Workspace {
             read: Vec::new(),
             expanded: Vec::new(),
             rewritten: Vec::new(),
-            block_bytes: StepBytes::lasting(CODEC_BLOCK_STEP, CODEC_BLOCK_BYTES_MIN, CODEC_BLOCK_BYTES_MAX),
+            block_bytes: BlockBytes::default(),
         }
     }
 

@@ -25,7 +25,7 @@ const PREFIX: &str = "duramen-journal-";
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// Bytes of it that leave the page cache before other tasks have their turn.
-const EVICTED_BYTES: u64 = 1024 * 1024;
+const EVICTED_BYTES: u64 = 256 * 1024;
 
 /// A journal that was left by a crash and cannot be used: what it holds may be acknowledged records, so a person decides.
 #[derive(Debug, Error)]

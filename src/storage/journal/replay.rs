@@ -15,7 +15,7 @@ use crate::log::names::{self, FileKind, JOURNAL_FLOOR};
 use crate::rt::fs::{self, File, Open};
 use crate::rt::random;
 use crate::storage::checkpoint::own_recovery_point;
-use crate::storage::directory::{DirectoryError, Found, partitions_in};
+use crate::storage::directory::{DirectoryError, partitions_in, topic_id_in};
 use crate::storage::open::Shutdown;
 
 /// Segments that are synced one by one; of more, the whole file system is.
@@ -105,12 +105,12 @@ impl JournalFiles {
             source: std::io::Error::other(error),
         })?;
         let (mut paths, mut points) = (BTreeMap::new(), BTreeMap::new());
-        for Found { partition, topic_id } in found {
+        for partition in found {
             let path = directory.join(partition.to_string());
             if let Some(point) = recovery_points.get(&partition) {
                 points.insert(path.clone(), *point);
             }
-            if let Some(topic_id) = topic_id {
+            if let Some(topic_id) = topic_id_in(&path) {
                 paths.insert((topic_id, partition.partition), path);
             }
         }

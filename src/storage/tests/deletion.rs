@@ -63,7 +63,7 @@ fn a_retired_log_leaves_its_successor_alone() {
         successor.make_durable(Offset(1)).await.unwrap();
         assert!(!directory.health().is_offline());
         assert!(!fs::exists(successor.path().join("leader-epoch-checkpoint")).unwrap());
-        assert_eq!(directory.partitions().unwrap()[0].topic_id, Some(TopicId([2; 16])));
+        assert_eq!(directory.topic_id_of(&partition()), Some(TopicId([2; 16])));
     });
 }
 

@@ -224,8 +224,8 @@ fn a_log_is_the_same_after_a_clean_stop() {
 
         let directory = open_directory(&path);
         assert_eq!(directory.shutdown(), Shutdown::Clean);
-        let found = directory.partitions().unwrap();
-        assert_eq!(found[0].topic_id, Some(TopicId([7; 16])));
+        assert_eq!(directory.partitions().unwrap(), [partition()]);
+        assert_eq!(directory.topic_id_of(&partition()), Some(TopicId([7; 16])));
         let (again, report) = open(&directory).await;
         assert_eq!(report, Report::default());
         same_state(&log, &again);

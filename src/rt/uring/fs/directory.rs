@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is where rt::fs reaches std::fs")]
 #![expect(unsafe_code, reason = "entries name paths that the kernel reads")]
 
-use std::ffi::{CString, OsString};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -14,19 +14,9 @@ use io_uring::{opcode, types};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::file::{File, Open, STAT_BLOCK_BYTES};
+use crate::rt::entry::{Entry, FileSize};
 use crate::rt::uring::operations::outcome;
 use crate::rt::uring::reactor::Reactor;
-
-/// One entry of a directory.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
-    pub name: OsString,
-    pub is_directory: bool,
-    /// Bytes of a file; of a directory, nothing of use.
-    pub bytes: u64,
-    /// Bytes that the blocks of a file take.
-    pub allocated_bytes: u64,
-}
 
 /// Makes the directory and those above it; none of them is synced.
 ///
@@ -50,7 +40,7 @@ pub async fn make_directory(path: impl AsRef<Path>) -> io::Result<()> {
     outcome(result).map(drop)
 }
 
-/// The entries of a directory, ordered by name; an entry that vanishes meanwhile is left out.
+/// The entries of a directory, ordered by name. The directory alone is asked, where the file system writes down there what an entry is.
 ///
 /// # Errors
 /// What `readdir(3)` says.
@@ -58,19 +48,30 @@ pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path)? {
         let entry = entry?;
-        match entry.metadata() {
-            Ok(metadata) => entries.push(Entry {
+        match entry.file_type() {
+            Ok(file_type) => entries.push(Entry {
                 name: entry.file_name(),
-                is_directory: metadata.is_dir(),
-                bytes: metadata.len(),
-                allocated_bytes: metadata.blocks() * STAT_BLOCK_BYTES,
+                is_directory: file_type.is_dir(),
             }),
+            // It had to be asked itself, and has vanished meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
     entries.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(entries)
+}
+
+/// How large a file is that need not be opened.
+///
+/// # Errors
+/// What `stat(2)` says.
+pub fn size(path: impl AsRef<Path>) -> io::Result<FileSize> {
+    let metadata = std::fs::metadata(path)?;
+    Ok(FileSize {
+        bytes: metadata.len(),
+        allocated_bytes: metadata.blocks() * STAT_BLOCK_BYTES,
+    })
 }
 
 /// All bytes of a small file.
