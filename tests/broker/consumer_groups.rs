@@ -1,8 +1,6 @@
 //! Groups of the consumer protocol (KIP-848): heartbeats, from the first join to the last leave, and what bad ones are told.
 
-use duramen_wire::messages::{
-    ConsumerGroupHeartbeatRequest, DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest,
-};
+use duramen_wire::messages::{ConsumerGroupHeartbeatRequest, DeleteGroupsRequest, DescribeGroupsRequest};
 
 use crate::client::Client;
 use crate::codes::{
@@ -13,7 +11,8 @@ use crate::codes::{
 use crate::consumer_group_fixture::{HEARTBEAT, Member, describe, going_on, joining, settle};
 use crate::fixture::{create_topic, unique};
 use crate::group_fixture::{
-    COMMIT, JOIN, commit_request, fetch, fetch_all, join_request, new_group, stable_alone, start, wait_for_coordinator,
+    COMMIT, JOIN, commit_request, fetch, fetch_all, join_request, list_groups, new_group, stable_alone, start,
+    wait_for_coordinator,
 };
 use crate::harness::Broker;
 
@@ -131,7 +130,7 @@ fn what_no_member_says_is_refused() {
         assert_eq!((response.member_id, response.member_epoch), (None, 0), "{request:?}");
         assert_eq!((response.heartbeat_interval_ms, response.assignment), (0, None));
     }
-    for regex in ["(", "[a", "a{2,1}", "(?=a)", "((a{100}){100}){100}"] {
+    for regex in ["(", "[a", "a{2,1}", "(?=a)", "([ab]{0,200}c){0,200}"] {
         let mut request = valid();
         request.subscribed_topic_names = None;
         request.subscribed_topic_regex = Some(regex.to_owned());
@@ -282,11 +281,7 @@ fn tools_see_groups_of_both_protocols() {
     let member = Member::join(&mut client, joining(&group, "first", &[&topic.name]));
     stable_alone(&mut client, &classic);
     let list = |client: &mut Client, types: &[&str], states: &[&str]| {
-        let request = ListGroupsRequest {
-            states_filter: states.iter().map(|&state| state.to_owned()).collect(),
-            types_filter: types.iter().map(|&kind| kind.to_owned()).collect(),
-        };
-        let listed = client.call(5, &request).groups.into_iter();
+        let listed = list_groups(client, 5, states, types).into_iter();
         let listed = listed.filter(|listed| [&group, &classic].contains(&&listed.group_id));
         let mut listed: Vec<_> = listed
             .map(|listed| {

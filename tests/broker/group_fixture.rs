@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use duramen_wire::messages::join_group_request::JoinGroupRequestProtocol;
+use duramen_wire::messages::list_groups_response::ListedGroup;
 use duramen_wire::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use duramen_wire::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use duramen_wire::messages::sync_group_request::SyncGroupRequestAssignment;
 use duramen_wire::messages::{
-    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest,
-    OffsetFetchRequest, SyncGroupRequest,
+    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, ListGroupsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, SyncGroupRequest,
 };
 
 use crate::client::Client;
@@ -59,6 +60,21 @@ pub fn wait_for_coordinator(client: &mut Client, group: &str) {
         );
         (code == NONE).then_some(())
     });
+}
+
+/// All groups in these states and of these types, once every coordinator has read its log.
+pub fn list_groups(client: &mut Client, version: i16, states: &[&str], types: &[&str]) -> Vec<ListedGroup> {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    let request = ListGroupsRequest {
+        states_filter: owned(states),
+        types_filter: owned(types),
+    };
+    poll("the coordinators' logs", Duration::from_secs(20), || {
+        let response = client.call(version, &request);
+        let code = response.error_code;
+        assert!([NONE, COORDINATOR_LOAD_IN_PROGRESS].contains(&code), "{code}");
+        (code == NONE).then_some(response.groups)
+    })
 }
 
 /// A subscription to one topic, as version 0 writes it.

@@ -1,10 +1,12 @@
 //! What tools ask about groups: lists, descriptions, deletion.
 
-use duramen_wire::messages::{DeleteGroupsRequest, DescribeGroupsRequest, DescribeGroupsResponse, ListGroupsRequest};
+use duramen_wire::messages::{DeleteGroupsRequest, DescribeGroupsRequest, DescribeGroupsResponse};
 
 use crate::codes::{GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP, NONE};
 use crate::fixture::{create_topic, describe};
-use crate::group_fixture::{commit, fetch_all, new_group, stable_alone, start, subscription, wait_for_coordinator};
+use crate::group_fixture::{
+    commit, fetch_all, list_groups, new_group, stable_alone, start, subscription, wait_for_coordinator,
+};
 
 const OPERATIONS: i32 = 0x0d48;
 
@@ -89,16 +91,8 @@ fn groups_are_listed_by_state_and_type() {
         (5, &[], &["consumer"], [false, false]),
         (5, &["nonsense"], &[], [false, false]),
     ] {
-        let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let response = client.call(
-            version,
-            &ListGroupsRequest {
-                states_filter: owned(states),
-                types_filter: owned(types),
-            },
-        );
-        assert_eq!(response.error_code, NONE);
-        let find = |id: &str| response.groups.iter().find(|found| found.group_id == id);
+        let groups = list_groups(&mut client, version, states, types);
+        let find = |id: &str| groups.iter().find(|found| found.group_id == id);
         assert_eq!(
             [find(&stable).is_some(), find(&simple).is_some()],
             expected,

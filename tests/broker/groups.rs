@@ -173,6 +173,7 @@ fn what_makes_no_sense_is_refused_as_kafka_refuses_it() {
     let group = new_group(&mut client);
     wait_for_coordinator(&mut client, &format!("{group}x"));
     wait_for_coordinator(&mut client, "nothing");
+    wait_for_coordinator(&mut client, "");
     let member = stable_alone(&mut client, &group);
     type Change = fn(&mut JoinGroupRequest);
     let joins: &[(&str, Change, i16)] = &[

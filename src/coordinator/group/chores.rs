@@ -1,5 +1,5 @@
 //! Work of a coordinator that is too much for one step: targets of large groups, regular expressions over many topics, what concerns all
-//! members of a large classic group.
+//! members of a large classic group, long answers.
 //!
 //! A chore is done in slices ([`Coordinator::work`]), between which requests are served; what it finds comes out as records, and it looks at
 //! the group again in each slice: the group may have changed or gone. A group that changed while its targets were computed has another
@@ -12,6 +12,8 @@ use std::sync::Arc;
 use super::consumer::assign::{Assigning, Dealt};
 use super::consumer::{Gathering, Resolving};
 use super::deletion::Deletion;
+use super::reading::Reading;
+use super::types::GroupError;
 use super::{Coordinator, Effects, Now, Record};
 
 /// Partitions that an assignor looks at in one slice.
@@ -44,6 +46,8 @@ pub(super) struct Chores {
     looks_at_regexes: bool,
     /// Groups that are deleted, each with many offsets.
     deletions: VecDeque<Deletion>,
+    /// Answers of which slices are made.
+    readings: VecDeque<Reading>,
     doing: Option<Doing>,
 }
 
@@ -94,8 +98,18 @@ impl Chores {
         self.deletions.push_back(deletion);
     }
 
-    pub(super) fn take_deletions(&mut self) -> VecDeque<Deletion> {
-        std::mem::take(&mut self.deletions)
+    pub(super) fn read(&mut self, reading: Reading) {
+        self.readings.push_back(reading);
+    }
+
+    /// Refuses what is to be answered.
+    pub(super) fn refuse_waiting(&mut self, error: GroupError, effects: &mut Effects) {
+        for deletion in self.deletions.drain(..) {
+            deletion.refuse(error, effects);
+        }
+        for reading in self.readings.drain(..) {
+            reading.refuse(error, effects);
+        }
     }
 
     pub(super) fn look_at_regexes(&mut self) {
@@ -105,7 +119,8 @@ impl Chores {
     fn is_empty(&self) -> bool {
         let has_groups =
             [&self.unassigned, &self.unresolved, &self.to_rebalance, &self.sliced].map(|groups| !groups.is_empty());
-        self.doing.is_none() && self.deletions.is_empty() && !has_groups.contains(&true) && !self.looks_at_regexes
+        let has_asked = !self.deletions.is_empty() || !self.readings.is_empty();
+        self.doing.is_none() && !has_asked && !has_groups.contains(&true) && !self.looks_at_regexes
     }
 }
 
@@ -134,6 +149,11 @@ impl Coordinator {
         if let Some(deletion) = self.chores.deletions.pop_front() {
             let left = self.delete_slice(deletion, &mut effects);
             self.chores.deletions.extend(left);
+            return effects;
+        }
+        if let Some(reading) = self.chores.readings.pop_front() {
+            let left = self.read_slice(reading, &mut effects);
+            self.chores.readings.extend(left);
             return effects;
         }
         let doing = self.chores.doing.take().or_else(|| self.next_chore(now));

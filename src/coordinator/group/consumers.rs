@@ -19,6 +19,13 @@ impl Coordinator {
         self.chores.look_at_regexes();
     }
 
+    /// Gives all groups without an interval of their own another one, and says whether it is another. Groups with settings of their own are
+    /// to be [tuned](Self::tune) again.
+    pub fn set_assignment_interval(&mut self, interval: Duration) -> bool {
+        let before = std::mem::replace(&mut self.config.consumer.assignment_interval, interval);
+        before != interval
+    }
+
     /// Gives a group settings of its own, or takes them back. Members have the new times from their next heartbeat on.
     pub fn tune(&mut self, group: Arc<str>, tuning: Tuning) {
         if tuning == Tuning::default() {

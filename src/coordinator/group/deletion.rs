@@ -72,7 +72,7 @@ impl Coordinator {
                 let offsets = self.offsets.of_group_after(id, deletion.after.as_ref());
                 let ended = offsets
                     .take(OFFSETS_PER_SLICE)
-                    .map(|(topic, partition)| Record::Offset {
+                    .map(|(topic, partition, _)| Record::Offset {
                         group: Arc::clone(id),
                         topic: Arc::clone(topic),
                         partition,

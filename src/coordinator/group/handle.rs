@@ -7,7 +7,7 @@ use duramen_wire::messages::offset_commit_value::OffsetCommitValue;
 use super::classic::{self, Turn};
 use super::types::{
     Answer, CommitOffsets, DeleteOffsets, DescribeRefused, Described, GroupError, Heartbeat, Join, JoinRefused, Leave,
-    LeavingMember, LeftMember, Listed, Request, Sync, Ticket,
+    LeavingMember, LeftMember, Request, Sync, Ticket,
 };
 use super::{Coordinator, Effects, Group, Now, Record};
 
@@ -23,22 +23,13 @@ impl Coordinator {
             }
             Request::Leave(leave) => self.leave(ticket, leave, now),
             Request::CommitOffsets(commit) => self.commit_offsets(ticket, &commit, now),
-            Request::FetchOffsets(fetch) => {
-                let allowed = self
-                    .consumer(&fetch.group)
-                    .map_or(Ok(()), |group| group.may_fetch(&fetch));
-                let fetched = allowed.map(|()| self.offsets.fetch(&fetch.group, fetch.wanted.as_deref()));
-                Effects::answer(ticket, Answer::FetchOffsets(fetched))
-            }
+            Request::FetchOffsets(fetch) => self.fetch_offsets(ticket, fetch),
             Request::DeleteOffsets(delete) => self.delete_offsets(ticket, &delete),
             Request::Describe(ids) => {
                 let described = ids.iter().map(|id| self.describe(id)).collect();
                 Effects::answer(ticket, Answer::Describe(Ok(described)))
             }
-            Request::List => {
-                let listed: Vec<Listed> = self.groups.values().map(Group::list).collect();
-                Effects::answer(ticket, Answer::List(Ok(listed)))
-            }
+            Request::List => self.list(ticket),
             Request::Delete(ids) => self.delete(ticket, &ids),
             Request::ConsumerHeartbeat(beat) => self.consumer_heartbeat(ticket, &beat, now),
             Request::DescribeConsumers(ids) => self.describe_consumers(ticket, &ids),

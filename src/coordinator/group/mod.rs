@@ -34,6 +34,7 @@ mod mixed;
 mod offsets;
 mod place;
 mod protocol;
+mod reading;
 mod record;
 mod timers;
 mod types;
@@ -278,9 +279,7 @@ impl Coordinator {
     /// Takes all that wait, for a coordinator that ends.
     pub fn take_waiting(&mut self) -> Effects {
         let mut effects = Effects::default();
-        for deletion in self.chores.take_deletions() {
-            deletion.refuse(GroupError::NotCoordinator, &mut effects);
-        }
+        self.chores.refuse_waiting(GroupError::NotCoordinator, &mut effects);
         for group in self.groups.values_mut() {
             if let Group::Classic(group) = group {
                 group.refuse_waiting(GroupError::NotCoordinator, &mut effects);

@@ -96,12 +96,12 @@ impl Offsets {
         })
     }
 
-    /// The partitions of a group's offsets after one of them, or all.
+    /// The offsets of a group after one of them, or all.
     pub fn of_group_after<'a>(
         &'a self,
         group: &str,
         after: Option<&'a (Arc<str>, i32)>,
-    ) -> impl Iterator<Item = (&'a Arc<str>, i32)> {
+    ) -> impl Iterator<Item = (&'a Arc<str>, i32, &'a Committed)> {
         let from = after.map_or(Bound::Unbounded, |(topic, _)| Bound::Included(topic));
         let topics = self.groups.get(group).into_iter();
         let topics = topics.flat_map(move |topics| topics.range::<Arc<str>, _>((from, Bound::Unbounded)));
@@ -111,7 +111,7 @@ impl Offsets {
                 Some(_) | None => Bound::Unbounded,
             };
             let partitions = partitions.range((from, Bound::Unbounded));
-            partitions.map(move |(partition, _)| (topic, *partition))
+            partitions.map(move |(partition, committed)| (topic, *partition, committed))
         })
     }
 
@@ -135,45 +135,90 @@ impl Offsets {
         topics.map(BTreeMap::len).sum()
     }
 
-    /// What a group has committed, of what is wanted or of all.
-    pub(super) fn fetch(&self, group: &str, wanted: Option<&[Wanted]>) -> Vec<FetchedTopic> {
-        let Some(wanted) = wanted else {
-            let topics = self.groups.get(group).into_iter().flatten();
-            return topics.map(|(topic, partitions)| all_of(topic, partitions)).collect();
-        };
-        let answer = |wanted: &Wanted| {
-            let partitions = self.groups.get(group).and_then(|topics| topics.get(&wanted.topic));
-            let fetch = |&partition: &i32| {
-                let committed = partitions.and_then(|partitions| partitions.get(&partition));
-                // An offset of another topic that had the name says nothing about this one.
-                let committed = committed.filter(|committed| is_same(committed.topic_id, wanted.topic_id));
-                committed.map_or_else(|| none_of(partition), |committed| fetched(partition, committed))
-            };
-            FetchedTopic {
-                topic: Arc::clone(&wanted.topic),
-                topic_id: wanted.topic_id,
-                partitions: wanted.partitions.iter().map(fetch).collect(),
+    /// Tells more of what a group has committed, of what is wanted or of all: about `rows_max` topics and partitions behind those that are
+    /// told. Whether that is all.
+    pub(super) fn fetch(
+        &self,
+        group: &str,
+        wanted: Option<&[Wanted]>,
+        told: &mut Vec<FetchedTopic>,
+        rows_max: usize,
+    ) -> bool {
+        match wanted {
+            Some(wanted) => self.fetch_wanted(group, wanted, told, rows_max),
+            None => self.fetch_all(group, told, rows_max),
+        }
+    }
+
+    fn fetch_wanted(&self, group: &str, wanted: &[Wanted], told: &mut Vec<FetchedTopic>, rows_max: usize) -> bool {
+        let topics = self.groups.get(group);
+        let mut room = rows_max;
+        loop {
+            let place = told.len().saturating_sub(1);
+            if let (Some(last), Some(wanted)) = (told.last_mut(), wanted.get(place)) {
+                let partitions = topics.and_then(|topics| topics.get(&wanted.topic));
+                let fetch = |&partition: &i32| {
+                    let committed = partitions.and_then(|partitions| partitions.get(&partition));
+                    // An offset of another topic that had the name says nothing about this one.
+                    let committed = committed.filter(|committed| is_same(committed.topic_id, wanted.topic_id));
+                    committed.map_or_else(|| none_of(partition), |committed| fetched(partition, committed))
+                };
+                let left = wanted.partitions.iter().skip(last.partitions.len());
+                let before = last.partitions.len();
+                last.partitions.extend(left.take(room).map(fetch));
+                room -= last.partitions.len() - before;
+                if last.partitions.len() < wanted.partitions.len() {
+                    return false;
+                }
             }
-        };
-        wanted.iter().map(answer).collect()
+            let Some(next) = wanted.get(told.len()) else {
+                return true;
+            };
+            if room == 0 {
+                return false;
+            }
+            room -= 1;
+            if told.is_empty() {
+                told.reserve_exact(wanted.len());
+            }
+            told.push(FetchedTopic {
+                topic: Arc::clone(&next.topic),
+                topic_id: next.topic_id,
+                partitions: Vec::with_capacity(next.partitions.len()),
+            });
+        }
+    }
+
+    fn fetch_all(&self, group: &str, told: &mut Vec<FetchedTopic>, rows_max: usize) -> bool {
+        let last = told.last();
+        let after = last.and_then(|last| Some((Arc::clone(&last.topic), last.partitions.last()?.partition)));
+        let topics = self.groups.get(group);
+        if told.is_empty() {
+            told.reserve_exact(topics.map_or(0, BTreeMap::len));
+        }
+        let mut rows = 0;
+        for (topic, partition, committed) in self.of_group_after(group, after.as_ref()).take(rows_max) {
+            if told.last().is_none_or(|last| last.topic != *topic) {
+                let partitions = topics.and_then(|topics| topics.get(topic)).map_or(0, BTreeMap::len);
+                told.push(FetchedTopic {
+                    topic: Arc::clone(topic),
+                    topic_id: TopicId::ZERO,
+                    partitions: Vec::with_capacity(partitions),
+                });
+            }
+            if let Some(last) = told.last_mut() {
+                last.topic_id = last.topic_id.max(committed.topic_id);
+                last.partitions.push(fetched(partition, committed));
+            }
+            rows += 1;
+        }
+        rows < rows_max
     }
 }
 
 /// Whether two ids can be those of one topic: either may be unknown.
 pub(super) fn is_same(a: TopicId, b: TopicId) -> bool {
     a.is_zero() || b.is_zero() || a == b
-}
-
-fn all_of(topic: &Arc<str>, partitions: &Partitions) -> FetchedTopic {
-    let of_last = partitions.values().map(|committed| committed.topic_id);
-    FetchedTopic {
-        topic: Arc::clone(topic),
-        topic_id: of_last.max().unwrap_or(TopicId::ZERO),
-        partitions: partitions
-            .iter()
-            .map(|(partition, committed)| fetched(*partition, committed))
-            .collect(),
-    }
 }
 
 fn fetched(partition: i32, committed: &Committed) -> FetchedOffset {

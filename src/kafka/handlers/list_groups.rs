@@ -12,7 +12,8 @@ use crate::kafka::groups::{Asking, ask_all, places};
 
 struct Answering {
     filter: Filter,
-    response: ListGroupsResponse,
+    /// Of each partition that keeps groups, or why one cannot tell.
+    listed: Result<Vec<Vec<Listed>>, GroupError>,
 }
 
 /// What a client wants to see: an empty list is everything (KIP-518, KIP-848).
@@ -45,7 +46,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             states: wanted(&request.states_filter),
             types: wanted(&request.types_filter),
         },
-        response: ListGroupsResponse::default(),
+        listed: Ok(Vec::new()),
     };
     let mut places = places(&call.context.image());
     if let Some(core) = call.context.direct_core {
@@ -57,29 +58,44 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         request: Request::List,
     });
     let asked = asked.collect();
-    ask_all(call, answering, asked, absorb, |call, mut answering| {
-        if answering.response.error_code != 0 {
-            answering.response.groups.clear();
-        }
-        call.respond(&answering.response);
+    ask_all(call, answering, asked, absorb, |call, answering| {
+        let rows = answering.listed.iter().flatten().map(Vec::len).sum();
+        call.respond_rows(rows, move || answering.into_response());
     });
     Ok(())
 }
 
 fn absorb(answering: &mut Answering, _: u32, answer: Answer) {
     let Answer::List(result) = answer else { return };
-    match result {
+    match (result, &mut answering.listed) {
         // Whoever coordinates them lists them (Kafka: `GroupCoordinatorService.listGroups`).
-        Err(GroupError::NotCoordinator) => {}
-        Err(error) => answering.response.error_code = group_error(error).0,
-        Ok(listed) => {
-            let admitted = listed.into_iter().filter(|listed| answering.filter.admits(listed));
-            answering.response.groups.extend(admitted.map(|listed| ListedGroup {
-                group_id: listed.group.to_string(),
-                protocol_type: listed.protocol_type.map(|text| text.to_string()).unwrap_or_default(),
-                group_state: listed.state.to_owned(),
-                group_type: listed.group_type.to_owned(),
-            }));
+        (Err(GroupError::NotCoordinator), _) | (Ok(_), Err(_)) => {}
+        (Err(error), listed) => *listed = Err(error),
+        (Ok(more), Ok(listed)) => listed.push(more),
+    }
+}
+
+impl Answering {
+    fn into_response(self) -> ListGroupsResponse {
+        let listed = match self.listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                return ListGroupsResponse {
+                    error_code: group_error(error).0,
+                    ..ListGroupsResponse::default()
+                };
+            }
+        };
+        let admitted = listed.into_iter().flatten().filter(|listed| self.filter.admits(listed));
+        let groups = admitted.map(|listed| ListedGroup {
+            group_id: listed.group.to_string(),
+            protocol_type: listed.protocol_type.map(|text| text.to_string()).unwrap_or_default(),
+            group_state: listed.state.to_owned(),
+            group_type: listed.group_type.to_owned(),
+        });
+        ListGroupsResponse {
+            groups: groups.collect(),
+            ..ListGroupsResponse::default()
         }
     }
 }

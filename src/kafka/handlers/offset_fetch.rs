@@ -28,17 +28,20 @@ const ERROR_VERSION_MIN: i16 = 2;
 
 struct Answering {
     image: Arc<MetadataImage>,
-    by_id: bool,
+    version: i16,
     /// By tag.
     groups: Vec<Group>,
 }
 
-/// One group of the request, with its answer in the making.
+/// One group of the request.
+#[derive(Default)]
 struct Group {
+    group_id: String,
     /// What is wanted of topics that do not exist, by id.
     unknown: Vec<OffsetFetchRequestTopics>,
     wanted: Option<Vec<OffsetFetchRequestTopics>>,
-    answer: OffsetFetchResponseGroup,
+    /// What its coordinator said.
+    told: Option<Result<Vec<FetchedTopic>, GroupError>>,
 }
 
 /// Takes the request.
@@ -66,13 +69,12 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         groups.push(Group {
             unknown,
             wanted: wanted.topics,
-            answer: OffsetFetchResponseGroup {
-                group_id: wanted.group_id,
-                ..OffsetFetchResponseGroup::default()
-            },
+            group_id: wanted.group_id,
+            told: None,
         });
     }
-    let answering = Answering { image, by_id, groups };
+    let version = call.version;
+    let answering = Answering { image, version, groups };
     ask_all(call, answering, asked, absorb, finish);
     Ok(())
 }
@@ -125,19 +127,76 @@ fn resolve(image: &MetadataImage, topics: Option<&[OffsetFetchRequestTopics]>, b
 fn absorb(answering: &mut Answering, tag: u32, answer: Answer) {
     let Answer::FetchOffsets(result) = answer else { return };
     let group = usize::try_from(tag).ok().and_then(|tag| answering.groups.get_mut(tag));
-    let Some(group) = group else { return };
-    match result {
-        Ok(topics) => {
-            let by_id = answering.by_id;
-            let fetched = topics
-                .into_iter()
-                .filter_map(|topic| fetched(&answering.image, topic, by_id));
-            group.answer.topics = fetched.collect();
-            let unknown = std::mem::take(&mut group.unknown);
-            let unknown = unknown.iter().map(|topic| none_of(topic, ErrorCode::UNKNOWN_TOPIC_ID));
-            group.answer.topics.extend(unknown);
+    if let Some(group) = group {
+        group.told = Some(result);
+    }
+}
+
+fn finish(call: Call, answering: Answering) {
+    let told = answering.groups.iter().flat_map(|group| group.told.iter().flatten());
+    let topics = told.flatten().map(|topic| 1 + topic.partitions.len());
+    call.respond_rows(topics.sum(), move || answering.into_response());
+}
+
+impl Answering {
+    fn into_response(self) -> OffsetFetchResponse {
+        let Self { image, version, groups } = self;
+        let mut groups = groups.into_iter();
+        if version < GROUPS_VERSION_MIN {
+            // There is one.
+            return groups.next().unwrap_or_default().into_old_response(&image, version);
         }
-        Err(error) => group.answer.error_code = refusal(error).0,
+        OffsetFetchResponse {
+            groups: groups.map(|group| group.into_answer(&image, version)).collect(),
+            ..OffsetFetchResponse::default()
+        }
+    }
+}
+
+impl Group {
+    fn into_answer(self, image: &MetadataImage, version: i16) -> OffsetFetchResponseGroup {
+        let mut answer = OffsetFetchResponseGroup {
+            group_id: self.group_id,
+            ..OffsetFetchResponseGroup::default()
+        };
+        match self.told {
+            Some(Ok(topics)) => {
+                let by_id = version >= TOPIC_IDS_VERSION_MIN;
+                let fetched = topics.into_iter().filter_map(|topic| fetched(image, topic, by_id));
+                let unknown = self.unknown.iter();
+                let unknown = unknown.map(|topic| none_of(topic, ErrorCode::UNKNOWN_TOPIC_ID));
+                answer.topics = fetched.chain(unknown).collect();
+            }
+            Some(Err(error)) => answer.error_code = refusal(error).0,
+            None => {}
+        }
+        answer
+    }
+
+    /// The answer to a request for one group.
+    fn into_old_response(mut self, image: &MetadataImage, version: i16) -> OffsetFetchResponse {
+        let wanted = self.wanted.take().unwrap_or_default();
+        let mut answer = self.into_answer(image, version);
+        if answer.error_code != 0 && version < ERROR_VERSION_MIN {
+            let code = ErrorCode(answer.error_code);
+            answer.topics = wanted.iter().map(|topic| none_of(topic, code)).collect();
+        }
+        let partition = |partition: OffsetFetchResponsePartitions| OffsetFetchResponsePartition {
+            partition_index: partition.partition_index,
+            committed_offset: partition.committed_offset,
+            committed_leader_epoch: partition.committed_leader_epoch,
+            metadata: partition.metadata,
+            error_code: partition.error_code,
+        };
+        let topics = answer.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
+            name: topic.name,
+            partitions: topic.partitions.into_iter().map(partition).collect(),
+        });
+        OffsetFetchResponse {
+            error_code: answer.error_code,
+            topics: topics.collect(),
+            ..OffsetFetchResponse::default()
+        }
     }
 }
 
@@ -187,40 +246,4 @@ fn none_of(topic: &OffsetFetchRequestTopics, code: ErrorCode) -> OffsetFetchResp
         topic_id: topic.topic_id,
         partitions: topic.partition_indexes.iter().map(none).collect(),
     }
-}
-
-fn finish(call: Call, answering: Answering) {
-    if call.version >= GROUPS_VERSION_MIN {
-        let groups = answering.groups.into_iter().map(|group| group.answer);
-        call.respond(&OffsetFetchResponse {
-            groups: groups.collect(),
-            ..OffsetFetchResponse::default()
-        });
-        return;
-    }
-    let Some(mut group) = answering.groups.into_iter().next() else {
-        call.close();
-        return;
-    };
-    if group.answer.error_code != 0 && call.version < ERROR_VERSION_MIN {
-        let code = ErrorCode(group.answer.error_code);
-        let wanted = group.wanted.unwrap_or_default();
-        group.answer.topics = wanted.iter().map(|topic| none_of(topic, code)).collect();
-    }
-    let partition = |partition: OffsetFetchResponsePartitions| OffsetFetchResponsePartition {
-        partition_index: partition.partition_index,
-        committed_offset: partition.committed_offset,
-        committed_leader_epoch: partition.committed_leader_epoch,
-        metadata: partition.metadata,
-        error_code: partition.error_code,
-    };
-    let topics = group.answer.topics.into_iter().map(|topic| OffsetFetchResponseTopic {
-        name: topic.name,
-        partitions: topic.partitions.into_iter().map(partition).collect(),
-    });
-    call.respond(&OffsetFetchResponse {
-        error_code: group.answer.error_code,
-        topics: topics.collect(),
-        ..OffsetFetchResponse::default()
-    });
 }

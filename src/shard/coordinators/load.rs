@@ -46,6 +46,10 @@ impl Shard {
                 let effects = begin_to_serve(&mut coordinator).await;
                 // Nobody tells a coordinator of changes while it is loaded.
                 let newest = self.image();
+                let interval = self.current_config().broker.groups.consumer.assignment_interval;
+                if coordinator.set_assignment_interval(interval) {
+                    self.tune_all(&mut coordinator, &newest, row.partition);
+                }
                 self.tune_changed(&mut coordinator, &image, &newest, row.partition);
                 coordinator.on_topics(Box::new(Topics(newest)));
                 let (groups, offsets) = (coordinator.group_count(), coordinator.offsets().count());

@@ -34,6 +34,19 @@ impl Shard {
         }
     }
 
+    /// Tells the coordinators of this core the interval of groups that have none of their own.
+    pub(in crate::shard) async fn announce_assignment_interval(&self, image: &MetadataImage) {
+        let interval = self.current_config().broker.groups.consumer.assignment_interval;
+        for row in self.coordinator_rows() {
+            if let Phase::Serving(coordinator) = &mut *row.phase.borrow_mut()
+                && coordinator.set_assignment_interval(interval)
+            {
+                self.tune_all(coordinator, image, row.partition);
+            }
+            rt::task::yield_if_needed().await;
+        }
+    }
+
     /// Tells a coordinator that was read of all its groups that have settings.
     pub(super) fn tune_all(&self, coordinator: &mut Coordinator, image: &MetadataImage, partition: TopicIdPartition) {
         for group in image.configured(ConfigResource::GROUP) {
@@ -60,7 +73,7 @@ impl Shard {
 
     fn tune(&self, coordinator: &mut Coordinator, image: &MetadataImage, group: &str) {
         let overrides = image.config(&ConfigResource::group(group));
-        let own = OneGroupConfig::effective(&self.config.settings, overrides);
+        let own = OneGroupConfig::effective(&self.current_config().settings, overrides);
         let tuning = Tuning {
             session_timeout: own.session_timeout,
             assignment_interval: own.assignment_interval,

@@ -97,7 +97,7 @@ impl<'a> Turn<'a> {
             return Ok(());
         }
         let mut resolving = Resolving::begin(Arc::clone(&regex))?;
-        if self.around.catalogue.count() > self.around.config.resolved_at_once_max {
+        if !resolving.is_compiled() || self.around.catalogue.count() > self.around.config.resolved_at_once_max {
             self.is_unresolved = true;
             return Ok(());
         }

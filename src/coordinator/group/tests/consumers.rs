@@ -378,6 +378,26 @@ fn members_of_a_group_that_was_loaded_have_their_time() {
 }
 
 #[test]
+fn the_interval_of_all_groups_may_change() {
+    let mut world = world(1, 4);
+    assert!(world.coordinator.set_assignment_interval(seconds(10)));
+    assert!(!world.coordinator.set_assignment_interval(seconds(10)));
+    let epoch = world.joined_consumer("a");
+    world.advance(seconds(20));
+    world.beat(&going_on("a", epoch)).unwrap();
+    let is_unassigned = |world: &World| world.coordinator.consumer("g").unwrap().is_unassigned();
+    world.joined_consumer("b");
+    assert!(!is_unassigned(&world));
+    world.joined_consumer("c");
+    world.advance(seconds(2));
+    world.beat(&going_on("a", epoch)).unwrap();
+    assert!(is_unassigned(&world), "two seconds are not ten");
+    assert!(world.coordinator.set_assignment_interval(seconds(1)));
+    world.beat(&going_on("a", epoch)).unwrap();
+    assert!(!is_unassigned(&world));
+}
+
+#[test]
 fn a_group_may_have_times_of_its_own() {
     let mut world = world(1, 4);
     let tuning = Tuning {

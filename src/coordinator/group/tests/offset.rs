@@ -206,6 +206,96 @@ fn with_many_offsets() -> World {
     world
 }
 
+/// What all these offsets are, and two that nobody has committed.
+fn all_wanted() -> Vec<Wanted> {
+    let topic = |(topic, partitions): (&str, i32)| Wanted {
+        topic: topic.into(),
+        topic_id: TopicId::ZERO,
+        partitions: (0..partitions).collect(),
+    };
+    [("c", 401), ("none", 1), ("a", 400), ("empty", 0), ("b", 400)]
+        .map(topic)
+        .to_vec()
+}
+
+fn many_fetched(wanted: Option<Vec<Wanted>>) -> Request {
+    Request::FetchOffsets(FetchOffsets {
+        member_id: None,
+        member_epoch: -1,
+        group: "g".into(),
+        wanted,
+    })
+}
+
+#[test]
+fn many_offsets_are_told_in_slices() {
+    for wanted in [None, Some(all_wanted())] {
+        let mut world = with_many_offsets();
+        let ticket = world.ask(many_fetched(wanted.clone()));
+        assert!(world.is_waiting(ticket), "they are too many for one step");
+        let expected: Vec<(String, usize, usize)> = match &wanted {
+            None => ["a", "b", "c"].map(|topic| (topic.to_owned(), 400, 400)).to_vec(),
+            Some(wanted) => {
+                let committed = |wanted: &Wanted| {
+                    if &*wanted.topic == "none" {
+                        0
+                    } else {
+                        wanted.partitions.len().min(400)
+                    }
+                };
+                let topics = wanted.iter();
+                topics
+                    .map(|wanted| (wanted.topic.to_string(), wanted.partitions.len(), committed(wanted)))
+                    .collect()
+            }
+        };
+        world.work();
+        let Answer::FetchOffsets(Ok(topics)) = world.answer(ticket) else {
+            panic!("{:?}", world.answer(ticket))
+        };
+        let told = topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter();
+            assert!(
+                partitions
+                    .clone()
+                    .zip(0..)
+                    .all(|(fetched, place)| fetched.partition == place)
+            );
+            let committed = partitions.filter(|fetched| fetched.offset == Offset(5));
+            (topic.topic.to_string(), topic.partitions.len(), committed.count())
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn many_groups_are_told_in_slices() {
+    let mut world = World::new();
+    for group in 0..2500 {
+        let mut one = commit("", -1, 5);
+        one.group = format!("g-{group}").as_str().into();
+        assert_eq!(world.commit(one), Ok(vec![]));
+    }
+    let (list, fetch) = (world.ask(Request::List), world.ask(many_fetched(Some(all_wanted()))));
+    assert!(world.is_waiting(list) && world.is_waiting(fetch));
+    let (slices, _) = world.work();
+    assert!(slices > 9, "{slices}");
+    let Answer::List(Ok(listed)) = world.answer(list) else {
+        panic!("{:?}", world.answer(list))
+    };
+    let names: std::collections::BTreeSet<_> = listed.iter().map(|listed| &listed.group).collect();
+    assert_eq!((listed.len(), names.len()), (2500, 2500));
+    assert!(!world.is_waiting(fetch));
+    // The coordinator ends.
+    let (list, fetch) = (world.ask(Request::List), world.ask(many_fetched(Some(all_wanted()))));
+    let effects = world.coordinator.take_waiting();
+    world.take(effects);
+    let over = GroupError::NotCoordinator;
+    assert_eq!(world.answer(list), &Answer::List(Err(over)));
+    assert_eq!(world.answer(fetch), &Answer::FetchOffsets(Err(over)));
+    assert!(!world.coordinator.has_work());
+}
+
 fn deleted(world: &mut World) -> Ticket {
     let ticket = world.ask(Request::Delete(vec!["g".into(), "h".into(), "g".into()]));
     assert!(world.is_waiting(ticket));

@@ -270,7 +270,7 @@ fn patterns() {
     assert_eq!(books.live.resolved.len(), 1, "nobody uses the other any more");
     let refused = books.beat(&by_pattern("c", "(")).unwrap_err();
     assert!(matches!(refused, Refused::InvalidRegex(..)), "{refused}");
-    let huge = books.beat(&by_pattern("c", "(a{1000}){1000}")).unwrap_err();
+    let huge = books.beat(&by_pattern("c", "([ab]{0,200}c){0,200}")).unwrap_err();
     assert!(matches!(huge, Refused::InvalidRegex(..)), "{huge}");
 }
 
