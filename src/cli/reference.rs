@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::config::table::{broker_properties, group_properties, topic_properties};
-use crate::config::{Effect, Property};
+use crate::config::{Effect, Property, Update};
 
 /// All keys with type, default, allowed values and meaning, as `duramen config` prints them.
 pub fn reference() -> String {
@@ -14,6 +14,15 @@ pub fn reference() -> String {
     text.push_str("\nKeys of a group\n\n");
     section(&mut text, group_properties());
     text
+}
+
+/// Of a key that has effect, when a change has it.
+fn when(update: Update) -> &'static str {
+    match update {
+        Update::Broker => "    may change while the broker runs, for one broker\n",
+        Update::Cluster => "    may change while the broker runs, for one broker or for all\n",
+        Update::Start | Update::Topic | Update::Group => "",
+    }
 }
 
 /// First what has effect, then the rest, each by name.
@@ -37,7 +46,7 @@ fn section(text: &mut String, properties: impl Iterator<Item = &'static Property
             let _ = writeln!(text, "    {}", property.doc);
         }
         match property.effect {
-            Effect::Used => (),
+            Effect::Used => text.push_str(when(property.update)),
             Effect::Later => text.push_str("    accepted, not in effect yet\n"),
             Effect::Without => text.push_str("    accepted, without meaning here\n"),
         }

@@ -13,7 +13,7 @@ use super::topic::TopicConfig;
 use super::value::Values;
 use crate::base::ids::NodeId;
 
-/// The settings of a node; they do not change while it runs.
+/// The settings of a node. Few of them change while it runs ([`with_changes`](Self::with_changes)).
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     pub node_id: NodeId,
@@ -100,6 +100,9 @@ impl BrokerConfig {
         } = Listeners::from_settings(settings, &values, host_name)?;
         let topic_defaults =
             TopicConfig::effective(settings, &BTreeMap::new()).map_err(|error| as_broker_error(settings, error))?;
+        topic_defaults
+            .check()
+            .map_err(|error| as_broker_error(settings, error))?;
         let directories = log_directories(settings, &values)?;
         check_metadata_directory(settings, &values, &directories)?;
         Ok(Self {
@@ -134,13 +137,29 @@ impl BrokerConfig {
             fetch_bytes_max: values.unsigned("fetch.max.bytes"),
             request_partitions_max: values.unsigned("max.request.partition.size.limit"),
             fetch_sessions_max: values.unsigned("max.incremental.fetch.session.cache.slots"),
-            producer_id_expiration: Duration::from_millis(values.unsigned("producer.id.expiration.ms").into()),
+            producer_id_expiration: milliseconds(&values, "producer.id.expiration.ms"),
             retention_check_interval: milliseconds(&values, "log.retention.check.interval.ms"),
             task_delay_initial: milliseconds(&values, "log.initial.task.delay.ms"),
             cleaner: CleanerConfig::from_values(&values),
             groups: GroupConfig::new(settings, &values)?,
             topic_defaults,
         })
+    }
+
+    /// These settings with what may change while the broker runs taken from `settings`: each key whose `Update` is not `Start` and that has
+    /// an effect.
+    ///
+    /// # Errors
+    ///
+    /// A value that a topic cannot have.
+    pub(super) fn with_changes(&self, settings: &Settings) -> Result<Self, TopicConfigError> {
+        let values = settings.values();
+        let mut next = self.clone();
+        next.topic_defaults = TopicConfig::effective(settings, &BTreeMap::new())?;
+        next.cleaner = CleanerConfig::from_values(&values);
+        next.producer_id_expiration = milliseconds(&values, "producer.id.expiration.ms");
+        next.groups.consumer.assignment_interval = milliseconds(&values, "group.consumer.assignment.interval.ms");
+        Ok(next)
     }
 
     /// What a person should know about these settings.

@@ -7,9 +7,18 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
     Default,
-    File { name: Arc<str>, line: u32 },
-    Environment { variable: String },
+    File {
+        name: Arc<str>,
+        line: u32,
+    },
+    Environment {
+        variable: String,
+    },
     CommandLine,
+    /// Set for this broker while it ran.
+    ThisBroker,
+    /// Set for all brokers while they ran.
+    EveryBroker,
 }
 
 impl fmt::Display for Origin {
@@ -19,6 +28,8 @@ impl fmt::Display for Origin {
             Self::File { name, line } => write!(f, "{name}:{line}"),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
             Self::CommandLine => f.write_str("--set"),
+            Self::ThisBroker => f.write_str("setting of this broker"),
+            Self::EveryBroker => f.write_str("setting of all brokers"),
         }
     }
 }

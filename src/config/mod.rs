@@ -7,6 +7,7 @@
 //! Invariants: every value in a [`Settings`] obeys its property's kind and rule; a key that is not in the table is in no `Settings`.
 
 mod broker;
+mod changes;
 mod cleaner;
 mod describe;
 mod error;
@@ -24,6 +25,7 @@ mod value;
 use std::collections::BTreeMap;
 
 pub use broker::{BrokerConfig, MetadataLogConfig, SocketConfig};
+pub use changes::{BrokerKeyError, Changes, check_broker_config};
 pub use cleaner::CleanerConfig;
 pub use describe::{Described, DescribedSynonym, Source};
 pub use error::{ConfigError, Origin, TopicConfigError};
@@ -31,7 +33,7 @@ pub use group::{ConsumerGroupConfig, GroupConfig};
 pub use listener::{Endpoint, Listener};
 pub use one_group::{GroupKeyError, OneGroupConfig, check_group_config};
 pub use property::{Effect, Kind, Property, Rule, Update};
-pub use source::{File, Inputs, Setting, Settings};
+pub use source::{File, Inputs, Layer, Setting, Settings};
 pub use topic::{Cleanup, Compression, Durability, TimestampType, TopicConfig};
 
 /// All that a start needs to know.
@@ -86,6 +88,26 @@ impl Config {
     #[must_use]
     pub fn describe_broker(&self) -> Vec<Described> {
         describe::broker(&self.settings)
+    }
+
+    /// What is set for all brokers while they run, for clients.
+    #[must_use]
+    pub fn describe_every_broker(&self) -> Vec<Described> {
+        describe::every_broker(&self.settings)
+    }
+
+    /// The configuration with what was set since the start; what was set before does not count any more.
+    ///
+    /// # Errors
+    ///
+    /// A value that a topic cannot have: it was not checked by this version.
+    pub fn with_changes(&self, changes: Changes) -> Result<Self, TopicConfigError> {
+        let settings = self.settings.with_changes(changes);
+        Ok(Self {
+            broker: self.broker.with_changes(&settings)?,
+            settings,
+            notices: Vec::new(),
+        })
     }
 }
 

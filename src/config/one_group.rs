@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::property::{Kind, Property, Rule};
+use super::property::Property;
 use super::source::Settings;
 use super::table::{broker_key_of_group, broker_property, group_property};
-use super::value::Value;
+use super::value::{Complaint, Value};
 
 /// What a group of the consumer protocol has of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -95,23 +95,14 @@ pub fn check_group_config(settings: &Settings, overrides: &BTreeMap<String, Stri
 
 /// The number that a text stands for; `None` for what is no number.
 fn parse(property: &'static Property, text: &str) -> Result<Option<i64>, GroupKeyError> {
-    match property.parse(text) {
+    match property.parse_or_complain(text) {
         Ok(Value::Whole(number)) => Ok(Some(number)),
         Ok(Value::Bool(_) | Value::Double(_) | Value::Text(_) | Value::List(_)) => Ok(None),
-        Err(_) => Err(GroupKeyError::Value {
+        Err(Complaint { value, problem }) => Err(GroupKeyError::Value {
             name: property.name,
-            value: text.to_owned(),
-            problem: problem(property, text),
+            value,
+            problem,
         }),
-    }
-}
-
-/// Kafka: `ConfigDef.parseType`, `ConfigDef.Range`.
-fn problem(property: &Property, text: &str) -> String {
-    match (property.kind, property.rule) {
-        (Kind::Int, _) if text.trim().parse::<i32>().is_err() => "Not a number of type INT".to_owned(),
-        (Kind::Int, Rule::AtLeast(least)) => format!("Value must be at least {least}"),
-        _ => format!("give {}", property.allowed()),
     }
 }
 

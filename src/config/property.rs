@@ -51,7 +51,8 @@ pub enum Rule {
     ThrottledReplicas,
 }
 
-/// When a change takes effect (KIP-226).
+/// When a change takes effect (KIP-226). A broker's key that may change while it runs is one that Kafka changes so, and of which the change
+/// holds at once here, or which governs what there is not: what Kafka can change and Duramen reads at the start alone is of `Start`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Update {
     /// At the next start.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::changes::Changes;
 use super::error::{ConfigError, Origin};
 use super::java_properties;
 use super::nearest::nearest;
@@ -36,10 +37,28 @@ pub struct Setting {
     pub origin: Origin,
 }
 
-/// The broker keys that are set, by name. What is not in it has the table's default.
+/// The broker keys that are set. What is not in it has the table's default.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// At the start, by name.
     by_name: BTreeMap<&'static str, Setting>,
+    /// While the broker ran.
+    changes: Changes,
+}
+
+/// Where a set key may stand, the strongest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layer {
+    /// Set for this broker while it ran.
+    ThisBroker,
+    /// Set for all brokers while they ran.
+    EveryBroker,
+    /// Set at the start.
+    Start,
+}
+
+impl Layer {
+    pub const ALL: [Self; 3] = [Self::ThisBroker, Self::EveryBroker, Self::Start];
 }
 
 /// A key as it was found, before anything is known of it.
@@ -49,15 +68,35 @@ struct Found {
 }
 
 impl Settings {
-    /// The setting of a key, if it is set.
+    /// The setting of a key that counts, if it is set.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Setting> {
-        self.by_name.get(name)
+        Layer::ALL.into_iter().find_map(|layer| self.get_in(layer, name))
     }
 
-    /// All that is set, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Setting)> {
-        self.by_name.iter().map(|(name, setting)| (*name, setting))
+    /// The setting of a key in one place.
+    #[must_use]
+    pub fn get_in(&self, layer: Layer, name: &str) -> Option<&Setting> {
+        match layer {
+            Layer::ThisBroker => self.changes.own.get(name),
+            Layer::EveryBroker => self.changes.every.get(name),
+            Layer::Start => self.by_name.get(name),
+        }
+    }
+
+    /// What was set while the broker ran.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The settings of the start with other changes since.
+    #[must_use]
+    pub fn with_changes(&self, changes: Changes) -> Self {
+        Self {
+            by_name: self.by_name.clone(),
+            changes,
+        }
     }
 
     /// Where the value of a key comes from.

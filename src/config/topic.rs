@@ -84,7 +84,7 @@ impl TopicConfig {
     ///
     /// # Errors
     ///
-    /// An override that is no topic key, not allowed, or at odds with another setting.
+    /// An override that is no topic key or not allowed.
     pub fn effective(settings: &Settings, overrides: &BTreeMap<String, String>) -> Result<Self, TopicConfigError> {
         if let Some(name) = overrides.keys().find(|name| topic_property(name).is_none()) {
             return Err(TopicConfigError::Unknown { name: name.clone() });
@@ -100,22 +100,22 @@ impl TopicConfig {
                 values.insert(property.name, value);
             }
         }
-        let config = Self::from_values(&Values(values));
-        config.check()?;
-        Ok(config)
+        Ok(Self::from_values(&Values(values)))
     }
 
     /// [`effective`](Self::effective) for settings that somebody gives now: `given` are the keys of them that are new or changed.
     ///
     /// # Errors
     ///
-    /// As of [`effective`](Self::effective), and for keys without meaning here that would promise something.
+    /// As of [`effective`](Self::effective), for settings at odds with each other, and for keys without meaning here that would promise
+    /// something.
     pub fn accept<'a>(
         settings: &Settings,
         overrides: &BTreeMap<String, String>,
         given: impl IntoIterator<Item = &'a String>,
     ) -> Result<Self, TopicConfigError> {
         let config = Self::effective(settings, overrides)?;
+        config.check()?;
         for name in given {
             let Some(property) = topic_property(name).filter(|_| is_tiered(name)) else {
                 continue;
@@ -180,8 +180,9 @@ impl TopicConfig {
         }
     }
 
-    /// What the rules of single keys cannot say.
-    fn check(&self) -> Result<(), TopicConfigError> {
+    /// What the rules of single keys cannot say. Settings of the broker that changed while it ran may bring it about: then they count as
+    /// they are, as in Kafka.
+    pub(super) fn check(&self) -> Result<(), TopicConfigError> {
         if self.compaction_lag_min_ms > self.compaction_lag_max_ms {
             return Err(TopicConfigError::Conflict {
                 name: "min.compaction.lag.ms",
@@ -230,7 +231,7 @@ pub(super) fn effective_text(
             continue;
         };
         if synonym.unit == Unit::Same {
-            return Some(setting.text.clone());
+            return Some(setting.text.trim().to_owned());
         }
         let value = broker_property(synonym.name).and_then(|broker_key| broker_key.parse(&setting.text).ok());
         if let Some(Value::Whole(number)) = value {

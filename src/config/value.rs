@@ -1,6 +1,7 @@
 //! From the text of a value to the value, under the property's kind and rule. Kafka: `ConfigDef.parseType` and its validators.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::property::{Kind, Property, Rule};
 
@@ -13,6 +14,13 @@ pub enum Value {
     Double(f64),
     Text(String),
     List(Vec<String>),
+}
+
+/// What Kafka says of a text that is no value of a property, to stand in "Invalid value VALUE for configuration NAME: PROBLEM".
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Complaint {
+    pub value: String,
+    pub problem: String,
 }
 
 /// The text is no value of the property; [`Property::allowed`] says what is.
@@ -99,6 +107,76 @@ impl Property {
             Err(Refused)
         }
     }
+
+    /// [`parse`](Self::parse), with Kafka's words for what is wrong.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn parse_or_complain(&self, text: &str) -> Result<Value, Complaint> {
+        self.parse(text).map_err(|Refused| {
+            let without_rule = Self {
+                rule: Rule::Any,
+                ..*self
+            };
+            let (value, problem) = match without_rule.parse(text) {
+                Err(Refused) => (text.to_owned(), unreadable(self.kind)),
+                Ok(value) => against(&value, self.rule, text),
+            };
+            Complaint { value, problem }
+        })
+    }
+}
+
+/// Kafka: `ConfigDef.parseType`.
+fn unreadable(kind: Kind) -> String {
+    let number = match kind {
+        Kind::Short => "SHORT",
+        Kind::Int => "INT",
+        Kind::Long => "LONG",
+        Kind::Double => "DOUBLE",
+        Kind::Bool | Kind::Text | Kind::List | Kind::Class | Kind::Password => {
+            return "Expected value to be either true or false".to_owned();
+        }
+    };
+    format!("Not a number of type {number}")
+}
+
+/// The part of a value that breaks a rule, and how. Kafka: the validators of `ConfigDef` and `LogConfig`.
+fn against(value: &Value, rule: Rule, text: &str) -> (String, String) {
+    let beyond = |is_below: bool, least: &dyn fmt::Display, most: &dyn fmt::Display| match is_below {
+        true => format!("Value must be at least {least}"),
+        false => format!("Value must be no more than {most}"),
+    };
+    let problem = match (value, rule) {
+        (Value::Whole(_), Rule::AtLeast(least)) => format!("Value must be at least {least}"),
+        (Value::Whole(number), Rule::Within(least, most)) => beyond(*number < least, &least, &most),
+        (Value::Whole(_), Rule::WithinOr(least, most, other)) => {
+            format!("Value must be between {least} and {most} or equal to {other}")
+        }
+        (Value::Double(number), Rule::Real(least, most)) => {
+            return (format!("{number:?}"), beyond(*number < least, &least, &most));
+        }
+        (Value::List(list), Rule::Each(names)) => {
+            let other = list.iter().find(|element| !names.contains(&element.as_str()));
+            let problem = format!("String must be one of: {}", names.join(", "));
+            return (other.cloned().unwrap_or_default(), problem);
+        }
+        (_, Rule::OneOf(names)) => format!("String must be one of: {}", names.join(", ")),
+        (_, Rule::OneOfAnyCase(names)) => format!("String must be one of (case insensitive): {}", names.join(", ")),
+        (_, Rule::Filled) => "String must be non-empty".to_owned(),
+        (
+            _,
+            Rule::Any
+            | Rule::AtLeast(_)
+            | Rule::Within(..)
+            | Rule::WithinOr(..)
+            | Rule::Real(..)
+            | Rule::Each(_)
+            | Rule::ThrottledReplicas,
+        ) => "not allowed".to_owned(),
+    };
+    (text.trim().to_owned(), problem)
 }
 
 fn parse_bool(text: &str) -> Result<Value, Refused> {

@@ -13,6 +13,7 @@ use crate::shard::Shard;
 /// One listener of one core.
 pub struct Context {
     pub shard: Rc<Shard>,
+    /// Of the start: for what does not change while the broker runs.
     pub config: Arc<Config>,
     /// Name of the listener: clients are told addresses of the same name.
     pub listener: String,
@@ -29,5 +30,11 @@ impl Context {
     #[must_use]
     pub fn image(&self) -> Arc<MetadataImage> {
         self.shard.image()
+    }
+
+    /// The configuration as it is now.
+    #[must_use]
+    pub fn current_config(&self) -> Arc<Config> {
+        self.shard.current_config()
     }
 }

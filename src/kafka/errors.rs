@@ -339,13 +339,22 @@ pub fn alter_config_error(error: &AlterConfigError) -> Refusal {
         AlterConfigError::ResourceTwice
         | AlterConfigError::ResourceType(_)
         | AlterConfigError::EveryGroup
+        | AlterConfigError::NoNodeId(_)
+        | AlterConfigError::OtherBroker { .. }
         | AlterConfigError::KeyTwice
         | AlterConfigError::Operation(_)
-        | AlterConfigError::NullValue(_) => ErrorCode::INVALID_REQUEST,
+        | AlterConfigError::BrokerOperation(_)
+        | AlterConfigError::NullValue(_)
+        | AlterConfigError::Broker(_) => ErrorCode::INVALID_REQUEST,
         AlterConfigError::UnknownTopic(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-        AlterConfigError::NotAList { .. } | AlterConfigError::Config(_) | AlterConfigError::Group(_) => {
-            ErrorCode::INVALID_CONFIG
-        }
+        AlterConfigError::NotAList { .. }
+        | AlterConfigError::BrokerNotAList { .. }
+        | AlterConfigError::UnknownBrokerKey(_)
+        | AlterConfigError::InsyncOfOneBroker
+        | AlterConfigError::InsyncOfEveryBroker
+        | AlterConfigError::TooLarge
+        | AlterConfigError::Config(_)
+        | AlterConfigError::Group(_) => ErrorCode::INVALID_CONFIG,
     };
     Refusal::with(code, error)
 }

@@ -92,6 +92,13 @@ impl Nodes {
         }
     }
 
+    /// Puts the nodes in the place of ids that a client gives.
+    pub fn resolve<'a>(&self, ids: impl IntoIterator<Item = &'a mut i32>) {
+        for id in ids {
+            *id = self.node_of(*id);
+        }
+    }
+
     /// The ids of this node.
     pub fn ids(&self) -> impl Iterator<Item = i32> {
         (0..self.cores()).map(|core| self.id_of(ShardId(core)))
@@ -176,6 +183,8 @@ mod tests {
             (placed.leader, placed.replicas, placed.in_sync),
             (8, vec![10_007, 8], vec![8])
         );
-        assert_eq!([7, 10_007, 20_007, 8].map(|id| direct.node_of(id)), [7, 7, 20_007, 8]);
+        let mut named = [7, 10_007, 20_007, 8];
+        direct.resolve(&mut named);
+        assert_eq!(named, [7, 7, 20_007, 8]);
     }
 }

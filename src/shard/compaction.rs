@@ -15,25 +15,26 @@ use crate::storage::{Cleaner, CleanerSettings, StorageError};
 /// The shortest rest between two looks, whatever the configuration says.
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 
+/// How often it is looked whether the rest has become shorter.
+const BACKOFF_LOOK: Duration = Duration::from_secs(15);
+
 impl Shard {
     /// Compacts one log after the other; when none is dirty enough, rests for `log.cleaner.backoff.ms`. For ever.
     pub async fn compact_logs(self: Rc<Self>) {
-        let config = &self.config.broker.cleaner;
-        if !config.is_enabled {
+        if !self.config.broker.cleaner.is_enabled {
             return;
         }
-        let cores = u64::from(self.cores.max(1));
-        let mut cleaner = Cleaner::new(CleanerSettings {
-            map: MapSize {
-                bytes_max: config.map_bytes_max / cores,
-                load_factor: config.map_load_factor,
-            },
-            bytes_per_second: config.io_bytes_per_second / f64::from(self.cores.max(1)),
-        });
+        let mut settings = self.cleaner_settings();
+        let mut cleaner = Cleaner::new(settings);
         // Those that hold what cannot be read, for as long as the broker runs.
         let mut uncleanable = HashSet::new();
         loop {
-            rt::time::sleep(config.backoff.max(BACKOFF_MIN)).await;
+            self.rest_from_compaction().await;
+            let wanted = self.cleaner_settings();
+            if wanted != settings {
+                settings = wanted;
+                cleaner = Cleaner::new(settings);
+            }
             let mut left_alone = uncleanable.clone();
             while let Some(id) = self.dirtiest_log(&left_alone).await {
                 match self.compact_log(id, &mut cleaner).await {
@@ -45,6 +46,31 @@ impl Shard {
                     }
                 }
             }
+        }
+    }
+
+    /// Rests for `log.cleaner.backoff.ms`. A shorter time that is set meanwhile holds from the next look at it on.
+    async fn rest_from_compaction(&self) {
+        let began = rt::time::now();
+        loop {
+            let backoff = self.current_config().broker.cleaner.backoff.max(BACKOFF_MIN);
+            let left = backoff.saturating_sub(rt::time::now().since(began));
+            if left.is_zero() {
+                return;
+            }
+            rt::time::sleep(left.min(BACKOFF_LOOK)).await;
+        }
+    }
+
+    fn cleaner_settings(&self) -> CleanerSettings {
+        let config = &self.current_config().broker.cleaner;
+        let cores = self.cores.max(1);
+        CleanerSettings {
+            map: MapSize {
+                bytes_max: config.map_bytes_max / u64::from(cores),
+                load_factor: config.map_load_factor,
+            },
+            bytes_per_second: config.io_bytes_per_second / f64::from(cores),
         }
     }
 

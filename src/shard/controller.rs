@@ -194,8 +194,8 @@ impl Shard {
                 mode,
             } => {
                 let rows = resources.iter().map(|resource| 1 + resource.configs.len()).sum();
-                let config = Arc::clone(&self.config);
-                let alter = move || controller::alter_configs(&image, &resources, unnamed, &config.settings);
+                let (node, config) = (self.config.broker.node_id, self.current_config());
+                let alter = move || controller::alter_configs(&image, &resources, unnamed, node, &config.settings);
                 let decision = decide(rows, alter).await;
                 ControllerReply::Altered(self.carry_out(controller, decision, mode).await)
             }
@@ -245,7 +245,7 @@ impl Shard {
             topics.push(NewTopic { id, spec });
             rt::task::yield_if_needed().await;
         }
-        let config = Arc::clone(&self.config);
+        let config = self.current_config();
         let create = move || {
             let defaults = NewTopicDefaults {
                 partition_count: config.broker.partition_count,

@@ -98,10 +98,10 @@ impl Shard {
                 );
                 self.answer(origin, ShardReply::Producers(answers));
             }
-            ShardRequest::LogSizes => {
+            ShardRequest::LogSizes { of } => {
                 let shard = Rc::clone(self);
                 rt::task::spawn(async move {
-                    let sizes = shard.log_sizes().await;
+                    let sizes = shard.log_sizes(of).await;
                     shard.answer(origin, ShardReply::LogSizes(sizes));
                 });
             }

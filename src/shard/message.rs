@@ -97,8 +97,11 @@ pub enum ShardRequest {
     Producers {
         items: Vec<Asked<()>>,
     },
-    /// The logs of this core, whoever is asked.
-    LogSizes,
+    /// Logs of this core, whoever is asked.
+    LogSizes {
+        /// `None` is all of them.
+        of: Option<Vec<TopicIdPartition>>,
+    },
     /// Of the groups that a partition of `__consumer_offsets` keeps.
     Group {
         /// Comes back with the answer.
@@ -121,7 +124,7 @@ impl ShardRequest {
             Self::EpochEnds { .. } => "epoch ends",
             Self::DeleteRecords { .. } => "delete records",
             Self::Producers { .. } => "producers",
-            Self::LogSizes => "log sizes",
+            Self::LogSizes { .. } => "log sizes",
             Self::Group { .. } => "group",
             Self::Controller(_) => "controller",
         }

@@ -25,6 +25,7 @@ use crate::rt::mesh::CoreEndpoint;
 use crate::rt::task;
 use crate::storage::LogDirectory;
 
+mod broker_configs;
 pub mod calls;
 mod checkpoints;
 mod compaction;
@@ -63,7 +64,10 @@ pub const CONTROLLER: ShardId = ShardId(0);
 pub struct Shard {
     pub id: ShardId,
     pub cores: u16,
+    /// Of the start: for what does not change while the broker runs.
     pub config: Arc<Config>,
+    /// With what was set for brokers since.
+    changed_config: RefCell<Arc<Config>>,
     pub calls: Calls,
     pub deadlines: Rc<Deadlines>,
     pub trash: Rc<Trash>,
@@ -102,6 +106,12 @@ impl Shard {
     #[must_use]
     pub fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.image.borrow())
+    }
+
+    /// The configuration as it is now.
+    #[must_use]
+    pub fn current_config(&self) -> Arc<Config> {
+        Arc::clone(&self.changed_config.borrow())
     }
 
     /// The core that owns a partition.
@@ -236,12 +246,13 @@ impl Shard {
         self.directories.all()
     }
 
-    /// The logs of this core: where they are, and how large; in steps.
-    async fn log_sizes(&self) -> Vec<LogSize> {
-        let hosted: Vec<Rc<Partition>> = self.hosted.borrow().values().cloned().collect();
-        let mut sizes = Vec::with_capacity(hosted.len());
-        for partition in hosted {
-            sizes.extend(self.directories.size_of(partition.log()));
+    /// Logs of this core: where they are, and how large; of all of them, where none are named. In steps.
+    async fn log_sizes(&self, of: Option<Vec<TopicIdPartition>>) -> Vec<LogSize> {
+        let of = of.unwrap_or_else(|| self.hosted.borrow().keys().copied().collect());
+        let mut sizes = Vec::with_capacity(of.len());
+        for partition in of {
+            let hosted = self.hosted(partition);
+            sizes.extend(hosted.and_then(|partition| self.directories.size_of(partition.log())));
             task::yield_if_needed().await;
         }
         sizes

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 
 use duramen_wire::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use duramen_wire::messages::describe_configs_request::DescribeConfigsResource;
+use duramen_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use duramen_wire::messages::{
     CreateTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeLogDirsRequest,
-    DescribeTopicPartitionsRequest, FindCoordinatorRequest, ListGroupsRequest, MetadataRequest,
+    DescribeTopicPartitionsRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, MetadataRequest,
 };
 
 use crate::client::Client;
-use crate::codes::NONE;
+use crate::codes::{INVALID_REQUEST, NONE};
 use crate::fixture::{METADATA, Topic, batch, create_topic, describe, fetch, produce, stored, unique};
-use crate::group_fixture::{commit, new_group};
+use crate::group_fixture::{commit, list_groups, new_group};
 use crate::harness::Broker;
 
 const CORES: u16 = 3;
@@ -83,6 +84,46 @@ fn each_core_is_a_broker_with_a_port_of_its_own() {
     }
 }
 
+/// What is set for one of the cores is set for the node.
+#[test]
+fn each_core_has_the_settings_of_the_node() {
+    let Some(broker) = start() else { return };
+    let mut client = broker.client();
+    let resource = |id: i32, value: &str| AlterConfigsResource {
+        resource_type: 4,
+        resource_name: id.to_string(),
+        configs: vec![AlterableConfig {
+            name: "log.retention.ms".to_owned(),
+            config_operation: 0,
+            value: Some(value.to_owned()),
+        }],
+    };
+    let mut alter = |resources| {
+        let request = IncrementalAlterConfigsRequest {
+            resources,
+            validate_only: false,
+        };
+        let responses = client.call(1, &request).responses.into_iter();
+        let answered = responses.map(|response| (response.resource_name, response.error_code));
+        answered.collect::<Vec<_>>()
+    };
+    assert_eq!(alter(vec![resource(IDS[1], "5000")]), [(IDS[1].to_string(), NONE)]);
+    let both = [IDS[0], IDS[2]].map(|id| (id.to_string(), INVALID_REQUEST));
+    assert_eq!(alter(vec![resource(IDS[0], "6000"), resource(IDS[2], "7000")]), both);
+    for id in IDS {
+        let request = DescribeConfigsRequest {
+            resources: vec![DescribeConfigsResource {
+                resource_type: 4,
+                resource_name: id.to_string(),
+                configuration_keys: Some(vec!["log.retention.ms".to_owned()]),
+            }],
+            ..DescribeConfigsRequest::default()
+        };
+        let result = client.call(4, &request).results.remove(0);
+        assert_eq!(result.configs[0].value.as_deref(), Some("5000"), "{id}");
+    }
+}
+
 #[test]
 fn partitions_are_led_by_the_cores_that_own_them() {
     let Some(broker) = start() else { return };
@@ -145,13 +186,11 @@ fn groups_are_coordinated_by_the_cores_that_keep_them() {
     }
     assert_eq!(coordinated.keys().copied().collect::<Vec<_>>(), IDS);
     for (id, groups) in coordinated {
-        let listed = Client::connect(brokers[&id])
-            .call(5, &ListGroupsRequest::default())
-            .groups;
+        let listed = list_groups(&mut Client::connect(brokers[&id]), 5, &[], &[]);
         let listed: BTreeSet<_> = listed.into_iter().map(|listed| listed.group_id).collect();
         assert_eq!(listed, groups, "what core {id} lists");
     }
-    assert_eq!(client.call(5, &ListGroupsRequest::default()).groups.len(), 20);
+    assert_eq!(list_groups(&mut client, 5, &[], &[]).len(), 20);
 }
 
 /// Tools give the ids that they were told.

@@ -25,6 +25,7 @@ mod harness;
 mod bad_batches;
 mod bad_frames;
 mod bombs;
+mod broker_configs;
 mod cluster;
 mod config_bounds;
 mod configs;

@@ -13,7 +13,8 @@ from matrix import Matrix
 from tools import Tools
 
 DESCRIBE_CONFIGS = 32
-TOPIC = 2
+TOPIC, BROKER = 2, 4
+ALL_BROKERS, ONE_BROKER = "", "1"
 COMPACTED, CONFIGURED, SEQUENCED = "compacted", "configured.topic", "sequenced"
 CONFIGS = {"retention.ms": "-1", "max.message.bytes": "2000000", "message.timestamp.type": "LogAppendTime", "segment.bytes": "1048576"}
 COMPACTION = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "1000", "delete.retention.ms": "86400000"}
@@ -43,8 +44,17 @@ def keyed(number, pairs, timestamp):
 
 def topic_configs(client, topic):
     """What is set for a topic itself."""
+    return own_configs(client, TOPIC, topic, 1)
+
+
+def broker_configs(client):
+    """What was set for brokers while they ran."""
+    return own_configs(client, BROKER, ONE_BROKER, 2), own_configs(client, BROKER, ALL_BROKERS, 3)
+
+
+def own_configs(client, kind, resource, wanted_source):
     w = Writer()
-    w.array([topic], lambda name: w.int8(TOPIC).string(name).array(None, None)).int8(0)
+    w.array([resource], lambda name: w.int8(kind).string(name).array(None, None)).int8(0)
     r = client.request(DESCRIBE_CONFIGS, 1, w.parts)
     r.int32()
 
@@ -55,8 +65,7 @@ def topic_configs(client, topic):
 
     (error, *_, configs), = r.array(lambda: (r.int16(), r.string(), r.int8(), r.string(), r.array(config)))
     equal(error, NONE, "error of DescribeConfigs")
-    dynamic_topic_config = 1
-    return {name: value for name, value, source in configs if source == dynamic_topic_config}
+    return {name: value for name, value, source in configs if source == wanted_source}
 
 
 def topic_ids(client):
@@ -103,7 +112,7 @@ class KafkaDirectory:
         self.kafka = Kafka(settings=EAGER)
         self.ours = OnKafkasFile(self.kafka)
         self.matrices = []
-        self.logs, self.configs, self.ids = {}, {}, {}
+        self.logs, self.configs, self.ids, self.broker_configs = {}, {}, {}, ({}, {})
 
     def close(self):
         for matrix in self.matrices:
@@ -126,6 +135,7 @@ class KafkaDirectory:
         partitions = [(name, partition) for name, (_, count) in self.ids.items() if not name.startswith("__") for partition in range(count)]
         self.logs = {where: content(client, *where) for where in partitions}
         self.configs = {name: topic_configs(client, name) for name in self.ids}
+        self.broker_configs = broker_configs(client)
 
     def same(self, broker):
         with Client(broker.bootstrap) as client:
@@ -137,6 +147,7 @@ class KafkaDirectory:
                 # Kafka shows this one as set for every topic when eligible leader replicas are in force.
                 got.pop("min.insync.replicas", None), wanted.pop("min.insync.replicas", None)
                 equal(got, wanted, f"configs of {name}")
+            equal(broker_configs(client), self.broker_configs, "settings of brokers")
             for where, wanted in self.logs.items():
                 got = content(client, *where)
                 check(got == wanted, f"{where} has {len(got)} batches or keys, and they are not the {len(wanted)} that were there")
@@ -169,6 +180,8 @@ class KafkaDirectory:
             for name, configs in ((COMPACTED, COMPACTION), (CONFIGURED, CONFIGS), (SEQUENCED, {})):
                 equal(client.create_topic(name, 1, configs).error, NONE, f"error of CreateTopics of {name}")
             client.produce_values(CONFIGURED, 0, b"configured")
+            for name, key, value in ((ALL_BROKERS, "log.roll.jitter.ms", 77), (ONE_BROKER, "log.retention.bytes", 10**12), (ONE_BROKER, "num.io.threads", 9)):
+                equal(client.set_config(name, key, value, BROKER), NONE, f"{key} of brokers")
             self.sequenced = Sequenced(client)
             # What Kafka stamps lies 2 s apart, so that each batch begins a segment.
             began = int(time.time() * 1000) - 2000 * ROUNDS
@@ -200,6 +213,10 @@ class KafkaDirectory:
             pairs = [(key, b"ours") for key in range(KEYS)]
             equal(client.produce(COMPACTED, 0, keyed(ROUNDS, pairs, int(time.time() * 1000))).error, NONE, "error of Produce")
             equal(client.produce_values(CONFIGURED, 0, b"ours").error, NONE, "error of Produce")
+            equal([set(configs) for configs in broker_configs(client)], [{"log.retention.bytes", "num.io.threads"}, {"log.roll.jitter.ms", "min.insync.replicas"}],
+                  "settings of brokers")
+            for name, key, value in ((ALL_BROKERS, "log.roll.jitter.ms", 99), (ONE_BROKER, "log.index.interval.bytes", 8192)):
+                equal(client.set_config(name, key, value, BROKER), NONE, f"{key} of brokers")
             equal(client.create_topic("made-by-us", 3, {"retention.bytes": "1000000000"}).error, NONE, "error of CreateTopics")
             client.produce_values("made-by-us", 2, b"ours")
         self.write(self.ours)

@@ -18,17 +18,17 @@ properties! {
         "largest answer to one fetch, whatever the client asks for";
     "inter.broker.listener.name", Text, null, Any, Start, Used:
         "the listener that brokers use among themselves";
-    "listener.security.protocol.map", Text, "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Any, Broker, Used:
+    "listener.security.protocol.map", Text, "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Any, Start, Used:
         "the security protocol of each listener name, NAME:PROTOCOL separated by commas";
-    "listeners", List, "PLAINTEXT://127.0.0.1:9092", Any, Broker, Used:
+    "listeners", List, "PLAINTEXT://127.0.0.1:9092", Any, Start, Used:
         "addresses to listen on, NAME://HOST:PORT separated by commas; an empty host is every interface, port 0 any free one";
-    "max.connection.creation.rate", Int, "2147483647", AtLeast(0), Cluster, Later:
+    "max.connection.creation.rate", Int, "2147483647", AtLeast(0), Start, Later:
         "new connections a second";
-    "max.connections", Int, "2147483647", AtLeast(0), Cluster, Later:
+    "max.connections", Int, "2147483647", AtLeast(0), Start, Later:
         "connections of this broker at one time; further ones are closed at once";
-    "max.connections.per.ip", Int, "2147483647", AtLeast(0), Cluster, Later:
+    "max.connections.per.ip", Int, "2147483647", AtLeast(0), Start, Later:
         "connections from one address at one time; further ones are closed at once";
-    "max.connections.per.ip.overrides", Text, "", Any, Cluster, Later:
+    "max.connections.per.ip.overrides", Text, "", Any, Start, Later:
         "other limits for some addresses, HOST:COUNT separated by commas";
     "max.incremental.fetch.session.cache.slots", Int, "1000", AtLeast(0), Start, Used:
         "fetch sessions that are remembered";

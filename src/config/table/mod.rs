@@ -23,7 +23,7 @@ mod topic;
 mod transaction;
 
 pub use removed::reason_of_removal;
-pub use synonym::{Synonym, Unit, synonyms, topic_key_of};
+pub use synonym::{Synonym, Unit, siblings, synonyms, topic_key_of};
 
 /// Writes the rows of one scope as a static slice, `BROKER`, `TOPIC` or `GROUP`.
 macro_rules! properties {
@@ -198,6 +198,39 @@ mod tests {
                 let both = (property.kind, property.default);
                 assert_eq!(both, (behind.kind, behind.default), "{}", property.name);
             }
+        }
+    }
+
+    /// Counted in the answer of Apache Kafka 4.3.1 to DescribeConfigs: its keys that are not read-only, and the three that are dynamic alone.
+    const DYNAMIC_IN_KAFKA: usize = 99 + 3;
+
+    /// Keys that Kafka changes while it runs, and this broker does not.
+    const READ_AT_THE_START: [&str; 10] = [
+        "config.providers",
+        "cordoned.log.dirs",
+        "listener.security.protocol.map",
+        "listeners",
+        "max.connection.creation.rate",
+        "max.connections",
+        "max.connections.per.ip",
+        "max.connections.per.ip.overrides",
+        "metric.reporters",
+        "principal.builder.class",
+    ];
+
+    #[test]
+    fn what_kafka_changes_while_it_runs() {
+        use crate::config::property::Update;
+        let is_dynamic = |property: &&Property| matches!(property.update, Update::Broker | Update::Cluster);
+        let shown = broker_properties().filter(|property| !property.is_internal);
+        let dynamic = shown.filter(is_dynamic).count();
+        assert_eq!(dynamic + READ_AT_THE_START.len(), DYNAMIC_IN_KAFKA);
+        for name in READ_AT_THE_START {
+            assert_eq!(
+                broker_property(name).map(|property| property.update),
+                Some(Update::Start),
+                "{name}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ properties! {
         "the rack (zone) of this broker, told to clients";
     "broker.session.timeout.ms", Int, "9000", Any, Start, Later:
         "a broker without heartbeat for so long is fenced";
-    "config.providers", List, "", Any, Cluster, Later;
+    "config.providers", List, "", Any, Start, Later;
     "controlled.shutdown.enable", Bool, "true", Any, Start, Later;
     "controller.listener.names", List, "", Any, Start, Used:
         "names of controller listeners; the controller is inside this process, so they are accepted and not bound";
@@ -35,7 +35,7 @@ properties! {
     "controller.quota.window.num", Int, "11", AtLeast(1), Start, Later;
     "controller.quota.window.size.seconds", Int, "1", AtLeast(1), Start, Later;
     "controller.socket.timeout.ms", Int, "30000", Any, Start, Without;
-    "cordoned.log.dirs", List, "", Any, Broker, Later;
+    "cordoned.log.dirs", List, "", Any, Start, Later;
     "initial.broker.registration.timeout.ms", Int, "60000", Any, Start, Later:
         "how long the first registration with the controller may take";
     "internal.metadata.delete.delay.millis", Long, "60000", Any, Start, Without, internal;

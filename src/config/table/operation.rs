@@ -8,7 +8,7 @@ properties! {
     "client.quota.callback.class", Class, null, Any, Start, Without;
     "kafka.metrics.polling.interval.secs", Int, "10", AtLeast(1), Start, Without;
     "kafka.metrics.reporters", List, "", Any, Start, Without;
-    "metric.reporters", List, "org.apache.kafka.common.metrics.JmxReporter", Any, Cluster, Without;
+    "metric.reporters", List, "org.apache.kafka.common.metrics.JmxReporter", Any, Start, Without;
     "metrics.num.samples", Int, "2", AtLeast(1), Start, Without;
     "metrics.recording.level", Text, "INFO", Any, Start, Without;
     "metrics.sample.window.ms", Long, "30000", AtLeast(1), Start, Without;

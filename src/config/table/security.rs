@@ -11,7 +11,7 @@ properties! {
     "delegation.token.expiry.time.ms", Long, "86400000", AtLeast(1), Start, Later;
     "delegation.token.max.lifetime.ms", Long, "604800000", AtLeast(1), Start, Later;
     "delegation.token.secret.key", Password, null, Any, Start, Later;
-    "principal.builder.class", Class, "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", Any, Broker, Without;
+    "principal.builder.class", Class, "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder", Any, Start, Without;
     "security.inter.broker.protocol", Text, "PLAINTEXT", OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Start, Later;
     "security.providers", Text, null, Any, Start, Without;
     "ssl.allow.dn.changes", Bool, "false", Any, Start, Later;

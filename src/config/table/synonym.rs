@@ -11,16 +11,18 @@ pub struct Synonym {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unit {
     Same,
+    Milliseconds,
     Minutes,
     Hours,
 }
 
 impl Unit {
-    /// The topic key's value. A negative value means "no limit" in every unit.
+    /// The topic key's value. A negative value means "no limit" in every unit of time.
     #[must_use]
     pub fn convert(self, value: i64) -> i64 {
         let factor = match self {
             Self::Same => return value,
+            Self::Milliseconds => 1,
             Self::Minutes => 60_000,
             Self::Hours => 3_600_000,
         };
@@ -30,6 +32,13 @@ impl Unit {
 
 const fn same(name: &'static str) -> Synonym {
     Synonym { name, unit: Unit::Same }
+}
+
+const fn milliseconds(name: &'static str) -> Synonym {
+    Synonym {
+        name,
+        unit: Unit::Milliseconds,
+    }
 }
 
 const fn minutes(name: &'static str) -> Synonym {
@@ -82,7 +91,7 @@ static SYNONYMS: &[(&str, &[Synonym])] = &[
     (
         "retention.ms",
         &[
-            same("log.retention.ms"),
+            milliseconds("log.retention.ms"),
             minutes("log.retention.minutes"),
             hours("log.retention.hours"),
         ],
@@ -107,6 +116,13 @@ pub fn synonyms(topic_key: &str) -> &'static [Synonym] {
         .iter()
         .find(|(name, _)| *name == topic_key)
         .map_or(&[], |(_, synonyms)| synonyms)
+}
+
+/// A broker key and those that stand for the same in other units, the strongest first. Kafka: `DynamicBrokerConfig.brokerConfigSynonyms`.
+pub fn siblings(broker_key: &'static str) -> impl Iterator<Item = &'static str> {
+    let all = topic_key_of(broker_key).map_or(&[][..], synonyms);
+    let alone = all.is_empty().then_some(broker_key);
+    alone.into_iter().chain(all.iter().map(|synonym| synonym.name))
 }
 
 /// The topic key whose default this broker key gives.
@@ -151,5 +167,7 @@ mod tests {
         assert_eq!(Unit::Minutes.convert(-5), -1);
         assert_eq!(Unit::Hours.convert(i64::MAX), i64::MAX);
         assert_eq!(Unit::Same.convert(-2), -2);
+        assert_eq!(Unit::Milliseconds.convert(-2), -1);
+        assert_eq!(Unit::Milliseconds.convert(7), 7);
     }
 }

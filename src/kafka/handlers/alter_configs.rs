@@ -1,4 +1,4 @@
-//! AlterConfigs (33): all settings of topics and groups, as older clients change them; what is not named goes back to its default.
+//! AlterConfigs (33): all settings of topics, groups and brokers, as older clients change them; what is not named goes back to its default.
 
 use duramen_wire::messages::alter_configs_request::{self, AlterConfigsRequest};
 use duramen_wire::messages::alter_configs_response::{self, AlterConfigsResponse};

@@ -20,9 +20,8 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         return Ok(());
     }
     let partitions = request.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
-    for id in partitions.flat_map(|partition| partition.replicas.iter_mut().flatten()) {
-        *id = call.context.nodes.node_of(*id);
-    }
+    let ids = partitions.flat_map(|partition| partition.replicas.iter_mut().flatten());
+    call.context.nodes.resolve(ids);
     let count = if request.allow_replication_factor_change {
         ReplicaCount::MayChange
     } else {

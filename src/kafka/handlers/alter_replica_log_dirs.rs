@@ -8,13 +8,12 @@ use duramen_wire::messages::alter_replica_log_dirs_response::{
     AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult, AlterReplicaLogDirsResponse,
 };
 
-use crate::base::ids::ShardId;
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::gather::Gather;
 use crate::kafka::handlers::describe_log_dirs;
 use crate::metadata::MetadataImage;
-use crate::shard::message::{ShardReply, ShardRequest};
+use crate::shard::message::ShardReply;
 
 struct Altering {
     /// By topic and partition: the path that was asked for, the last if several were.
@@ -37,12 +36,11 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
             }
         }
     }
-    let cores = if wanted.is_empty() { 0 } else { call.context.shard.cores };
+    let asked = describe_log_dirs::sizes_of(&call, wanted.keys());
     let altering = Altering {
         wanted,
         found: BTreeMap::new(),
     };
-    let asked = (0..cores).map(|core| (ShardId(core), ShardRequest::LogSizes));
     Gather::start(call, altering, asked, absorb, finish);
     Ok(())
 }
@@ -55,9 +53,7 @@ fn absorb(altering: &mut Altering, reply: ShardReply) {
     };
     for log in logs {
         let name = (log.partition.topic.to_string(), log.partition.partition);
-        if altering.wanted.contains_key(&name) {
-            altering.found.insert(name, log.directory);
-        }
+        altering.found.insert(name, log.directory);
     }
 }
 

@@ -18,13 +18,10 @@ use crate::shard::message::{ShardReply, ShardRequest};
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let mut request: CreatePartitionsRequest = call.decode()?;
-    let assignments = request
-        .topics
-        .iter_mut()
-        .flat_map(|topic| topic.assignments.iter_mut().flatten());
-    for id in assignments.flat_map(|assignment| &mut assignment.broker_ids) {
-        *id = call.context.nodes.node_of(*id);
-    }
+    let topics = request.topics.iter_mut();
+    let assignments = topics.flat_map(|topic| topic.assignments.iter_mut().flatten());
+    let ids = assignments.flat_map(|assignment| &mut assignment.broker_ids);
+    call.context.nodes.resolve(ids);
     let unanswered = request.topics.iter().map(|topic| CreatePartitionsTopicResult {
         name: topic.name.clone(),
         ..CreatePartitionsTopicResult::default()

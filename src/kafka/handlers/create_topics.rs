@@ -36,11 +36,10 @@ struct Creating {
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let mut request: CreateTopicsRequest = call.decode()?;
     let assignments = request.topics.iter_mut().flat_map(|topic| &mut topic.assignments);
-    for id in assignments.flat_map(|assignment| &mut assignment.broker_ids) {
-        *id = call.context.nodes.node_of(*id);
-    }
+    let ids = assignments.flat_map(|assignment| &mut assignment.broker_ids);
+    call.context.nodes.resolve(ids);
     let creating = Creating {
-        config: Arc::clone(&call.context.config),
+        config: call.context.current_config(),
         names: request.topics.iter().map(|topic| topic.name.clone()).collect(),
         results: None,
     };
@@ -114,8 +113,8 @@ fn describe(topic: &mut CreatableTopicResult, created: &CreatedTopic, config: &C
 
 fn setting(described: Described) -> CreatableTopicConfigs {
     CreatableTopicConfigs {
-        name: described.property.name.to_owned(),
-        is_sensitive: described.property.is_sensitive(),
+        is_sensitive: described.is_sensitive(),
+        name: described.name,
         value: described.value,
         read_only: described.is_read_only,
         config_source: source(described.source),

@@ -6,7 +6,6 @@ use duramen_wire::messages::describe_configs_response::{
 };
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use crate::config::{Config, Described, Kind, Source};
 use crate::kafka::call::{BadRequest, Call};
@@ -43,7 +42,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
         documentation: request.include_documentation,
         version: call.version,
     };
-    let (image, config) = (call.context.image(), Arc::clone(&call.context.config));
+    let (image, config) = (call.context.image(), call.context.current_config());
     let nodes = call.context.nodes.clone();
     let rows = request.resources.len().saturating_mul(ROWS_OF_A_RESOURCE);
     call.respond_rows(rows, move || {
@@ -93,16 +92,19 @@ fn settings_of(
         }
         // One that has none, and one that does not exist, has those of the broker.
         GROUP => Ok(config.describe_group(image.config(&ConfigResource::group(name)))),
-        // The settings that all brokers share are those that are not set: there is no such layer yet.
-        BROKER if name.is_empty() => Ok(Vec::new()),
-        BROKER if nodes.ids().any(|id| *name == id.to_string()) => Ok(config.describe_broker()),
-        BROKER => {
-            let message = format!(
-                "Unexpected broker id, expected {} or empty string, but received {name}",
-                nodes.controller()
-            );
-            Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
-        }
+        BROKER if name.is_empty() => Ok(config.describe_every_broker()),
+        BROKER => match name.parse::<i32>() {
+            Ok(id) if nodes.ids().any(|known| known == id) => Ok(config.describe_broker()),
+            Ok(_) => {
+                let expected = nodes.controller();
+                let message = format!("Unexpected broker id, expected {expected} or empty string, but received {name}");
+                Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
+            }
+            Err(_) => {
+                let message = format!("Broker id must be an integer, but it is: {name}");
+                Err(Refusal::with(ErrorCode::INVALID_REQUEST, message))
+            }
+        },
         other => Err(Refusal::with(
             ErrorCode::INVALID_REQUEST,
             format!("Unsupported resource type: {other}"),
@@ -116,7 +118,7 @@ fn result(resource: &DescribeConfigsResource, described: Vec<Described>, detail:
     let is_asked = |described: &Described| {
         asked
             .as_ref()
-            .is_none_or(|asked| asked.contains(described.property.name))
+            .is_none_or(|asked| asked.contains(described.name.as_str()))
     };
     let configs = described
         .into_iter()
@@ -131,24 +133,28 @@ fn result(resource: &DescribeConfigsResource, described: Vec<Described>, detail:
 }
 
 fn setting(described: Described, detail: Detail) -> DescribeConfigsResourceResult {
-    let property = described.property;
+    let (is_sensitive, config_type, doc) = (
+        described.is_sensitive(),
+        described.kind().map_or(0, kind),
+        described.doc(),
+    );
     let synonyms = described.synonyms.into_iter().filter(|_| detail.synonyms);
     let has_types = detail.version >= 3;
     DescribeConfigsResourceResult {
-        name: property.name.to_owned(),
-        value: described.value.filter(|_| !property.is_sensitive()),
+        name: described.name,
+        value: described.value,
         read_only: described.is_read_only,
         config_source: source(described.source),
-        is_sensitive: property.is_sensitive(),
+        is_sensitive,
         synonyms: synonyms
             .map(|synonym| DescribeConfigsSynonym {
-                name: synonym.name.to_owned(),
+                name: synonym.name,
                 value: synonym.value,
                 source: source(synonym.source),
             })
             .collect(),
-        config_type: if has_types { kind(property.kind) } else { 0 },
-        documentation: (has_types && detail.documentation).then(|| property.doc.to_owned()),
+        config_type: if has_types { config_type } else { 0 },
+        documentation: (has_types && detail.documentation).then(|| doc.to_owned()),
     }
 }
 
@@ -156,7 +162,9 @@ fn setting(described: Described, detail: Detail) -> DescribeConfigsResourceResul
 pub(super) fn source(source: Source) -> i8 {
     match source {
         Source::Topic => 1,
-        Source::Broker => 4,
+        Source::ThisBroker => 2,
+        Source::EveryBroker => 3,
+        Source::Start => 4,
         Source::Default => 5,
         Source::Group => 8,
     }

@@ -7,21 +7,14 @@ use duramen_wire::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResponse, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
 
-use crate::base::ids::ShardId;
+use crate::base::ids::{ShardId, TopicIdPartition};
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::ErrorCode;
-use crate::kafka::gather::Gather;
+use crate::kafka::gather::{ByCore, Gather};
 use crate::rt::fs;
 use crate::shard::directories::LogSize;
 use crate::shard::message::{ShardReply, ShardRequest};
 use crate::storage::LogDirectory;
-
-struct Describing {
-    /// Partitions by topic; `None` is all.
-    wanted: Option<BTreeMap<String, BTreeSet<i32>>>,
-    /// Of all cores.
-    sizes: Vec<LogSize>,
-}
 
 /// By directory, topic and partition: bytes.
 type Found = BTreeMap<usize, BTreeMap<String, BTreeMap<i32, u64>>>;
@@ -32,40 +25,66 @@ type Found = BTreeMap<usize, BTreeMap<String, BTreeMap<i32, u64>>>;
 /// The request cannot be decoded.
 pub fn handle(call: Call) -> Result<(), BadRequest> {
     let request: DescribeLogDirsRequest = call.decode()?;
-    let wanted = request.topics.map(|topics| {
-        let mut wanted: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
-        for topic in topics {
-            wanted.entry(topic.topic).or_default().extend(topic.partitions);
+    let mut asked = match &request.topics {
+        None => all_sizes(&call),
+        Some(topics) => {
+            let named = topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|partition| (topic.topic.clone(), *partition))
+            });
+            let named: BTreeSet<(String, i32)> = named.collect();
+            sizes_of(&call, &named)
         }
-        wanted
-    });
-    let cores = match call.context.direct_core {
-        Some(ShardId(core)) => core..core + 1,
-        None => 0..call.context.shard.cores,
     };
-    let describing = Describing {
-        wanted,
-        sizes: Vec::new(),
-    };
-    let asked = cores.map(|core| (ShardId(core), ShardRequest::LogSizes));
-    Gather::start(call, describing, asked, absorb, finish);
+    if let Some(own) = call.context.direct_core {
+        asked.retain(|(core, _)| *core == own);
+    }
+    Gather::start(call, Vec::new(), asked, absorb, finish);
     Ok(())
 }
 
-fn absorb(describing: &mut Describing, reply: ShardReply) {
-    let ShardReply::LogSizes(sizes) = reply else {
+fn all_sizes(call: &Call) -> Vec<(ShardId, ShardRequest)> {
+    let cores = 0..call.context.shard.cores;
+    cores
+        .map(|core| (ShardId(core), ShardRequest::LogSizes { of: None }))
+        .collect()
+}
+
+/// Asks for the logs of partitions by topic and index, each core for its own. Of those that nobody knows nobody is asked.
+pub(super) fn sizes_of<'a>(
+    call: &Call,
+    named: impl IntoIterator<Item = &'a (String, i32)>,
+) -> Vec<(ShardId, ShardRequest)> {
+    let image = call.context.image();
+    let mut by_core = ByCore::new();
+    for (topic, partition) in named {
+        let Some(topic) = image.topic_by_name(topic) else {
+            continue;
+        };
+        let partition = TopicIdPartition {
+            topic_id: topic.id,
+            partition: *partition,
+        };
+        by_core.add(call.context.shard.owner(partition), partition);
+    }
+    let requests = by_core.into_requests(|partitions| ShardRequest::LogSizes { of: Some(partitions) });
+    requests.collect()
+}
+
+fn absorb(sizes: &mut Vec<LogSize>, reply: ShardReply) {
+    let ShardReply::LogSizes(more) = reply else {
         let other_reply = true;
         crate::never!(other_reply);
         return;
     };
-    describing.sizes.extend(sizes);
+    sizes.extend(more);
 }
 
-fn finish(call: Call, describing: Describing) {
+fn finish(call: Call, sizes: Vec<LogSize>) {
     let directories = call.context.shard.log_directories().iter();
     let mut results: Vec<DescribeLogDirsResult> = directories.map(describe).collect();
-    call.respond_rows(describing.sizes.len(), move || {
-        let mut found = describing.found();
+    call.respond_rows(sizes.len(), move || {
+        let mut found = in_order(sizes);
         for (place, result) in results.iter_mut().enumerate() {
             if result.error_code == ErrorCode::NONE.0 {
                 let topics = found.remove(&place).unwrap_or_default();
@@ -79,28 +98,14 @@ fn finish(call: Call, describing: Describing) {
     });
 }
 
-impl Describing {
-    /// What was asked for, in order.
-    fn found(self) -> Found {
-        let mut found = Found::new();
-        for LogSize {
-            directory,
-            partition,
-            bytes,
-        } in self.sizes
-        {
-            let is_wanted = self.wanted.as_ref().is_none_or(|wanted| {
-                let partitions = wanted.get(&*partition.topic);
-                partitions.is_some_and(|partitions| partitions.contains(&partition.partition))
-            });
-            if is_wanted {
-                let topics = found.entry(directory).or_default();
-                let sizes = topics.entry(partition.topic.to_string()).or_default();
-                sizes.insert(partition.partition, bytes);
-            }
-        }
-        found
+fn in_order(sizes: Vec<LogSize>) -> Found {
+    let mut found = Found::new();
+    for size in sizes {
+        let topics = found.entry(size.directory).or_default();
+        let partitions = topics.entry(size.partition.topic.to_string()).or_default();
+        partitions.insert(size.partition.partition, size.bytes);
     }
+    found
 }
 
 /// A directory as clients know it.

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use duramen_wire::borrowed;
 
@@ -25,6 +26,10 @@ mod answer;
 mod plan;
 
 use plan::Plan;
+
+/// Fetches of a core that find nothing end together, at most so far apart: one wake for all of them, and the polls that follow come
+/// together too.
+const ENDS_APART_MAX: Duration = Duration::from_millis(5);
 
 /// One partition of a fetch.
 struct Wanted {
@@ -79,7 +84,7 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 
 impl PendingFetch {
     fn start(call: Call, session: FetchContext, plan: Plan, wanted: Vec<Wanted>) {
-        let deadline = rt::time::now().plus(plan.wait);
+        let deadline = end_of_wait(rt::time::now(), plan.wait);
         let row = Rc::new(Self {
             session,
             plan,
@@ -218,6 +223,34 @@ impl Expire for PendingFetch {
         // Reads that are under way end the row when they are answered.
         if self.reading.get() == 0 {
             self.finish();
+        }
+    }
+}
+
+/// When a fetch is answered that finds nothing: after its wait, and at most a hundredth of that later.
+fn end_of_wait(now: Monotonic, wait: Duration) -> Monotonic {
+    now.plus(wait).next_multiple_of((wait / 100).min(ENDS_APART_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fetches_that_wait_long_end_together() {
+        let at = |micros: u64| Monotonic(micros * 1000);
+        for (now, wait_ms, expected) in [
+            (1_234, 0, 1_234),
+            (1_234, 1, 2_240),
+            (1_234, 100, 102_000),
+            (1_000, 100, 101_000),
+            (1_234, 500, 505_000),
+            (4_999, 500, 505_000),
+            (5_001, 500, 510_000),
+            (1_234, 60_000, 60_005_000),
+        ] {
+            let end = end_of_wait(at(now), Duration::from_millis(wait_ms));
+            assert_eq!(end, at(expected), "{now} {wait_ms}");
         }
     }
 }

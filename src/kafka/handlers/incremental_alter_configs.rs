@@ -1,4 +1,4 @@
-//! IncrementalAlterConfigs (44): settings of topics and groups. AlterConfigs asks the controller in the same way.
+//! IncrementalAlterConfigs (44): settings of topics, groups and brokers. AlterConfigs asks the controller in the same way.
 
 use duramen_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, IncrementalAlterConfigsRequest};
 use duramen_wire::messages::incremental_alter_configs_response::{
@@ -8,6 +8,8 @@ use duramen_wire::messages::incremental_alter_configs_response::{
 use crate::kafka::call::{BadRequest, Call};
 use crate::kafka::errors::{ErrorCode, Refusal, alter_config_error};
 use crate::kafka::gather::Gather;
+use crate::kafka::nodes::Nodes;
+use crate::metadata::ConfigResource;
 use crate::metadata::controller::Unnamed;
 use crate::shard::CONTROLLER;
 use crate::shard::controller::{ChangeMode, ControllerReply, ControllerRequest};
@@ -32,11 +34,14 @@ pub fn handle(call: Call) -> Result<(), BadRequest> {
 /// Asks the controller for the changes; `finish` gets a response for each resource.
 pub(super) fn ask(
     call: Call,
-    request: IncrementalAlterConfigsRequest,
+    mut request: IncrementalAlterConfigsRequest,
     unnamed: Unnamed,
     finish: fn(Call, Vec<AlterConfigsResourceResponse>),
 ) {
     let unanswered = request.resources.iter().map(unanswered).collect();
+    for resource in &mut request.resources {
+        name_node(&call.context.nodes, resource);
+    }
     let mode = if request.validate_only {
         ChangeMode::ValidateOnly
     } else {
@@ -49,6 +54,15 @@ pub(super) fn ask(
     };
     let asked = [(CONTROLLER, ShardRequest::Controller(asked))];
     Gather::start(call, unanswered, asked, absorb, finish);
+}
+
+/// Each core may be a broker towards clients; what has settings is the node.
+fn name_node(nodes: &Nodes, resource: &mut AlterConfigsResource) {
+    if resource.resource_type == ConfigResource::BROKER
+        && let Ok(id) = resource.resource_name.parse()
+    {
+        resource.resource_name = nodes.node_of(id).to_string();
+    }
 }
 
 fn unanswered(resource: &AlterConfigsResource) -> AlterConfigsResourceResponse {

@@ -6,6 +6,7 @@
 mod alter_configs;
 mod assignment;
 mod broker;
+mod broker_configs;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;

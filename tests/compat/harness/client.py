@@ -188,9 +188,10 @@ class Client:
         r.int32()
         return r.array(lambda: (r.string(), r.int16()))[0][1]
 
-    def set_config(self, topic, key, value):
+    def set_config(self, resource, key, value, kind=2):
+        """Of a topic, unless `kind` says otherwise."""
         w = self.writer(INCREMENTAL_ALTER_CONFIGS, 0)
-        w.array([topic], lambda name: w.int8(2).string(name).array([key], lambda k: w.string(k).int8(0).string(str(value)))).int8(0)
+        w.array([resource], lambda name: w.int8(kind).string(name).array([key], lambda k: w.string(k).int8(0).string(str(value)))).int8(0)
         r = self.request(INCREMENTAL_ALTER_CONFIGS, 0, w.parts)
         r.int32()
         return r.array(lambda: (r.int16(), r.string(), r.int8(), r.string()))[0][0]
