@@ -1,17 +1,26 @@
 """kafka-configs on brokers that run, command by command, on Apache Kafka and on ours: both print the same."""
-from group_tools import Scenario, compare
+import time
+
+from group_tools import Scenario, side_by_side
 from harness.client import NONE, Client
-from harness.report import equal
+from harness.report import check, equal, short
 from harness.shell import Shell
 
-CONFIGS = "kafka.admin.ConfigCommand"
+CONFIGS, BROKER = "kafka.admin.ConfigCommand", 4
 # Two keys have values of the start, so that these stand behind what is set later.
 SETTINGS = {"node.id": 1, "log.segment.bytes": 3_000_000, "log.roll.hours": 24}
 ONE, EVERY, ALL = ["--entity-name", 1], ["--entity-default"], []
 TOPIC = "inheriting"
+# Settings of the one broker and of all that nothing else here sets.
+MARKS = {"log.flush.interval.messages": "1", "log.message.timestamp.before.max.ms": ""}
+SETTLED_SECONDS = 30
 
 
 class Settings(Scenario):
+    def __init__(self, broker):
+        super().__init__(broker)
+        self.marked = 0
+
     def all(self):
         with Shell() as self.shell:
             for part in (self.begin, self.changes, self.refusals, self.end):
@@ -22,8 +31,21 @@ class Settings(Scenario):
     def brokers(self, *arguments):
         self.ask(CONFIGS, "--entity-type", "brokers", *arguments)
 
+    def settle(self):
+        """Until all changes so far have taken effect: Apache Kafka answers a little before that, and takes them in order. So a mark is set last."""
+        self.marked += 1_000_000
+        with Client(self.broker.bootstrap) as client:
+            for key, broker in MARKS.items():
+                equal(client.set_config(broker, key, self.marked, BROKER), NONE, "error of IncrementalAlterConfigs")
+        end = time.monotonic() + SETTLED_SECONDS
+        seen = ""
+        while not all(f"{key}={self.marked} " in seen for key in MARKS):
+            check(time.monotonic() < end, f"no mark {self.marked} after {SETTLED_SECONDS} s in: {short(seen, 2000)}")
+            seen = self.shell.run(CONFIGS, "--bootstrap-server", self.broker.bootstrap, "--entity-type", "brokers", "--describe", "--all", *ONE).out
+
     def describe(self):
         """What is set for brokers, and what a topic has of it: all of its settings but ours, which Kafka does not know."""
+        self.settle()
         for which in (ONE, EVERY, ALL):
             self.brokers("--describe", *which)
         self.ask(CONFIGS, "--entity-type", "topics", "--entity-name", TOPIC, "--describe", "--all")
@@ -69,18 +91,5 @@ class Settings(Scenario):
         self.describe()
 
 
-def play(report, broker):
-    """What each command printed on this broker; nothing if that could not be found out."""
-    said = {}
-    try:
-        if report.run(f"config-tools/start-{broker.name}", broker.start):
-            report.run(f"config-tools/on-{broker.name}", lambda: said.update(Settings(broker).all()))
-    finally:
-        broker.close()
-    return said
-
-
 def run(report, ours, reference):
-    kafkas, said = play(report, reference(settings=SETTINGS)), play(report, ours(settings=SETTINGS))
-    for part, commands in kafkas.items():
-        report.run(f"config-tools/{part}", compare, said.get(part, {}), commands)
+    side_by_side(report, "config-tools", Settings, ours(settings=SETTINGS), reference(settings=SETTINGS))

@@ -174,18 +174,23 @@ def compare(ours, kafkas):
     return f"{len(kafkas)} commands say the same, {sum(map(len, kafkas.values()))} lines"
 
 
-def play(report, broker):
-    """What each command printed on this broker; nothing if that could not be found out."""
+def play(report, name, scenario, broker):
+    """What each command of the scenario printed on this broker; nothing if that could not be found out."""
     said = {}
     try:
-        if report.run(f"group-tools/start-{broker.name}", broker.start):
-            report.run(f"group-tools/on-{broker.name}", lambda: said.update(Scenario(broker).all()))
+        if report.run(f"{name}/start-{broker.name}", broker.start):
+            report.run(f"{name}/on-{broker.name}", lambda: said.update(scenario(broker).all()))
     finally:
         broker.close()
     return said
 
 
-def run(report, ours, reference):
-    kafkas, said = play(report, reference(settings=SETTINGS)), play(report, ours(settings=SETTINGS))
+def side_by_side(report, name, scenario, ours, reference):
+    """Plays a scenario on the reference, then on ours, and compares part by part."""
+    kafkas, said = play(report, name, scenario, reference), play(report, name, scenario, ours)
     for part, commands in kafkas.items():
-        report.run(f"group-tools/{part}", compare, said.get(part, {}), commands)
+        report.run(f"{name}/{part}", compare, said.get(part, {}), commands)
+
+
+def run(report, ours, reference):
+    side_by_side(report, "group-tools", Scenario, ours(settings=SETTINGS), reference(settings=SETTINGS))
