@@ -10,7 +10,7 @@ use duramen_wire::messages::response_header::ResponseHeader;
 use duramen_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use duramen_wire::{ApiKey, Message, Reader, Request, Writer};
 
-use crate::harness::connect;
+use crate::harness::{ANSWER_MAX, connect};
 
 /// No response here is longer.
 const FRAME_BYTES_MAX: usize = 256 << 20;
@@ -119,7 +119,7 @@ impl Client {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             other => panic!("not silent: {other:?}"),
         }
-        self.set_read_timeout(Duration::from_secs(10));
+        self.set_read_timeout(ANSWER_MAX);
     }
 
     pub fn set_read_timeout(&mut self, timeout: Duration) {

@@ -22,6 +22,9 @@ const STALLS: &str = "DURAMEN_TEST_STALLS";
 /// How long a broker may take until it answers. Much more than it takes, since many brokers start at one time here.
 const START_MAX: Duration = Duration::from_secs(20);
 
+/// A broker that takes longer for an answer hangs, however busy the machine is.
+pub const ANSWER_MAX: Duration = Duration::from_secs(30);
+
 /// How long a test may use one start of a broker.
 const WATCHDOG: Duration = Duration::from_secs(55);
 
@@ -372,7 +375,7 @@ pub fn free_address() -> SocketAddr {
 pub fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    stream.set_write_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_MAX))?;
     Ok(stream)
 }

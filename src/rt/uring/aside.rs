@@ -1,7 +1,7 @@
-//! Work beside the cores: what takes long and cannot be divided runs on a thread that may use every CPU and gives way to all cores.
+//! Work beside the cores: what takes long and cannot be divided runs on a thread that may use every CPU and gives way to the cores.
 //!
 //! A core starts its thread when it first needs it; the thread ends with the core. Nothing is shared but the slot of each outcome, and no core
-//! waits for one: the thread has the weakest claim to a CPU, maybe to that of the core.
+//! waits for one: the thread has a weak claim to a CPU, maybe to that of the core.
 
 use std::future::poll_fn;
 use std::sync::mpsc::{Sender, channel};
@@ -13,8 +13,9 @@ use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
 use super::reactor::Reactor;
 
-/// The weakest claim to a CPU.
-const NICE: i32 = 19;
+/// A weak claim to a CPU: beside a core that is never idle, a tenth of its CPU. With the weakest claim of all, a seventieth, what takes a
+/// tenth of a second on an idle machine would take seven seconds on a full one.
+const NICE: i32 = 10;
 
 /// One piece of work.
 type Job = Box<dyn FnOnce() + Send>;
@@ -53,7 +54,7 @@ fn start() -> Option<Sender<Job>> {
     }
 }
 
-/// The calling thread may use every CPU of the process, after all others. Where that is refused it works all the same.
+/// The calling thread may use every CPU of the process, behind the cores. Where that is refused it works all the same.
 fn leave_the_cores() {
     let process = Pid::from_raw(rustix::process::getpid().as_raw_pid());
     if let Ok(cpus) = sched_getaffinity(process) {
