@@ -57,6 +57,9 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     if let Err(error) = rt::host::refuse_huge_pages() {
         tracing::warn!(%error, "the kernel does not let this process go without huge pages: cores may stall while it makes one");
     }
+    if let Err(error) = rt::host::reserve_descriptors() {
+        tracing::warn!(%error, "the kernel makes no room for all descriptors at once: cores may stall when it makes some");
+    }
     rt::memory::keep_freed();
     let signals = Signals::block().map_err(ServeError::Signals)?;
     let prepared = Prepared::new(Arc::new(with_identity(config)?))?;

@@ -105,6 +105,8 @@ async fn serve(start: CoreStart) -> Result<ClosedShard, ServeError> {
     let connections = Connections::new(connections_max(shared.cores));
     if shard.may_listen().await {
         if reports_stalls {
+            // What this step did before, nobody waited for.
+            rt::task::yield_now().await;
             report_stalls(Phase::Starting);
         }
         listen(&shard, &shared, &connections)?;

@@ -246,7 +246,7 @@ impl Directories {
     }
 
     /// Sets the files of partitions aside that the metadata does not know: their deletion was decided, and a crash came before it was done.
-    /// Nobody reads them there, and a person may.
+    /// Nobody reads them there, and a person may. To be called before somebody can create such a partition.
     pub async fn set_aside_strays(&self, is_known: impl Fn(&TopicPartition) -> bool) {
         let strays: Vec<(TopicPartition, usize)> = {
             let placed = self.placed.borrow();

@@ -154,10 +154,6 @@ impl Shard {
         self.controller.replace(Some(Rc::clone(&controller)));
         self.publish(controller.image()).await;
         controller.snapshot_if_due(self.config.broker.metadata_log.snapshot_bytes);
-        for core in (0..self.cores).map(ShardId).filter(|core| *core != CONTROLLER) {
-            self.post(core, Message::Listen);
-        }
-        self.allow_listening();
         let image = controller.image();
         let strays = self.directories.set_aside_strays(|partition| {
             let topic = image.topic_by_name(&partition.topic);
@@ -166,6 +162,10 @@ impl Shard {
         });
         strays.await;
         self.directories.remove_leftovers(self.cores);
+        for core in (0..self.cores).map(ShardId).filter(|core| *core != CONTROLLER) {
+            self.post(core, Message::Listen);
+        }
+        self.allow_listening();
         Ok(())
     }
 

@@ -119,6 +119,7 @@ impl Removals {
                 log,
             } in self.queue.take()
             {
+                rt::task::yield_if_needed().await;
                 if let Some(log) = log {
                     log.let_go().await;
                 }

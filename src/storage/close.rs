@@ -14,7 +14,6 @@ use crate::log::checkpoint::encode_epochs;
 use crate::log::names::{FileKind, LEADER_EPOCHS, file_name, parse_file_name};
 use crate::log::producers::snapshot;
 use crate::rt::fs::{self, Directory, File};
-use crate::rt::task;
 
 /// Producer snapshots kept: the newest ones, so that a torn one has another before it.
 const SNAPSHOTS_KEPT: usize = 3;
@@ -112,8 +111,7 @@ impl Log {
             return;
         }
         let Ok(directory) = Directory::open(&path) else { return };
-        // Whoever makes a file in it may hold the directory until the disk has room for its name.
-        let Some(Ok(entries)) = task::run_aside(move || fs::list(&path)).await else {
+        let Ok(entries) = fs::list_aside(&path).await else {
             return;
         };
         let names = entries.into_iter().filter_map(|entry| entry.name.into_string().ok());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::fixture::{batch, create_topic, fetch, produce};
-use crate::harness::{free_address, poll};
+use crate::harness::{Broker, free_address, poll};
 
 const CORES: u16 = 4;
 const PARTITIONS: i32 = 12;
@@ -87,4 +87,21 @@ fn each_partition_is_served_by_one_thread() {
         all.extend(appends);
     }
     assert!(all.len() > 1, "one of {CORES} threads owns all {PARTITIONS} partitions");
+}
+
+/// The kernel makes a core wait that opens one descriptor more than the table of the process has room for.
+#[test]
+fn the_table_of_descriptors_never_grows() {
+    let Some(broker) = Broker::start_own(1, &[]) else {
+        return;
+    };
+    let pid = broker.pid().unwrap().as_raw_nonzero();
+    let number = |file: &str, name: &str| -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .unwrap_or_else(|| panic!("{name} in {text}"))
+    };
+    let limit = number("limits", "Max open files");
+    assert!(number("status", "FDSize:") >= limit.min(1 << 20), "{limit}");
 }

@@ -291,6 +291,13 @@ pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
 
 /// # Errors
 /// `NotFound`.
+pub async fn list_aside(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
+    wait_for_disk().await;
+    list(path)
+}
+
+/// # Errors
+/// `NotFound`.
 pub fn size(path: impl AsRef<Path>) -> io::Result<FileSize> {
     let file = File::open(path, Open::Read)?;
     Ok(FileSize {

@@ -4,6 +4,11 @@
 
 use std::io;
 
+use rustix::event::EventfdFlags;
+
+/// Each takes 8 bytes of the kernel's memory. A limit may be a thousand times as high, and mean that there is none.
+const DESCRIPTORS_RESERVED_MAX: u64 = 1 << 20;
+
 /// From here on this process gets no huge pages. Whoever touches one first waits until all of it is cleared (2 MiB: 0.2 ms, and 6 ms where
 /// a host has to find the memory first), or until the kernel has put one together of what is free.
 ///
@@ -29,6 +34,20 @@ pub fn thread_id() -> u32 {
 pub fn descriptors_max() -> u64 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     limit.unwrap_or(u64::MAX)
+}
+
+/// Has the kernel make its table of this process's descriptors as long as it may become, up to [`DESCRIPTORS_RESERVED_MAX`] of them. It doubles
+/// a table that is full, and where a process has several threads the one that opens a file then waits until every CPU has let go of the
+/// old table: tens of milliseconds. For a process of one thread.
+///
+/// # Errors
+/// The kernel's, when it lacks the memory; then the table grows as it is used.
+pub fn reserve_descriptors() -> io::Result<()> {
+    let last = descriptors_max().min(DESCRIPTORS_RESERVED_MAX).saturating_sub(1);
+    let last = i32::try_from(last).map_err(io::Error::other)?;
+    let one = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?;
+    rustix::io::fcntl_dupfd_cloexec(&one, last)?;
+    Ok(())
 }
 
 /// Bytes of memory that this process has in use (resident set).

@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 
 use super::file::{File, Open, STAT_BLOCK_BYTES};
 use crate::rt::entry::{Entry, FileSize};
+use crate::rt::uring::aside;
 use crate::rt::uring::operations::outcome;
 use crate::rt::uring::reactor::Reactor;
 
@@ -60,6 +61,20 @@ pub fn list(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
     }
     entries.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(entries)
+}
+
+/// [`list`] on a thread beside the core: whoever makes or removes a file in the directory holds it until the disk has room, and its blocks
+/// may have to be read.
+///
+/// # Errors
+/// As [`list`].
+pub async fn list_aside(path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
+    let path = path.as_ref();
+    let listed = path.to_owned();
+    match aside::run(&Reactor::current(), move || list(listed)).await {
+        Some(entries) => entries,
+        None => list(path),
+    }
 }
 
 /// How large a file is that need not be opened.
@@ -123,8 +138,8 @@ pub async fn unlink(path: impl AsRef<Path>) -> io::Result<()> {
 /// What `unlink(2)` and `rmdir(2)` say.
 pub async fn remove_directory(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref();
-    for entry in std::fs::read_dir(path)? {
-        let inside = entry?.path();
+    for entry in list_aside(path).await? {
+        let inside = path.join(entry.name);
         match unlink(&inside).await {
             // A log has none, and whoever made one did not mean it to be large.
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => std::fs::remove_dir_all(inside)?,

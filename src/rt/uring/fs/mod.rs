@@ -11,9 +11,9 @@ pub use crate::rt::aligned::{AlignedBuffer, BLOCK_BYTES};
 pub use crate::rt::entry::{Entry, FileSize};
 pub use direct::DirectFile;
 pub use directory::{
-    DirectoryLock, Space, create_directory_all, exists, give_name, is_on_disk, list, lock_directory, make_directory,
-    read, remove_directory, remove_directory_all, remove_file, rename, size, space, sync_directory, sync_file_system,
-    sync_names, unlink,
+    DirectoryLock, Space, create_directory_all, exists, give_name, is_on_disk, list, list_aside, lock_directory,
+    make_directory, read, remove_directory, remove_directory_all, remove_file, rename, size, space, sync_directory,
+    sync_file_system, sync_names, unlink,
 };
 pub use file::{File, Open};
 pub use names::Directory;
