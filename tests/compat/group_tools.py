@@ -25,6 +25,8 @@ REPLACED = [
     # Member ids as librdkafka makes them up.
     (r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{22}(?![A-Za-z0-9+/_-])", "ID"),
     (r"(Valid states are:) .*", r"\1 STATES"),
+    # Whether a member that leaves is alone by then, or the rest has made another generation.
+    (r'"generation":[1-9]\d*', '"generation":N'),
     (r"[ \t]+", " "),
 ]
 
