@@ -1,6 +1,7 @@
 """Kafka's group tools, command by command, on Apache Kafka and on ours: both print the same, but for times, addresses and ids."""
 import json
 import re
+import time
 
 from groups import Member
 from harness.batch import build
@@ -14,6 +15,7 @@ PARTITIONS, RECORDS, FIRST_MS, STEP_MS = 4, 50, 1_700_000_000_000, 1000
 # A second topic, so that what is said of all topics is not what is said of one.
 SIZES = {"orders": PARTITIONS, "returns": 1}
 MEMBERS = {"classic": "range", "modern": "consumer"}
+SHARED_MAX_S = 60
 SETTINGS = {"node.id": 1, "group.initial.rebalance.delay.ms": 0, "offsets.topic.num.partitions": 5}
 REPLACED = [
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UUID"),
@@ -28,6 +30,9 @@ REPLACED = [
     # Whether a member that leaves is alone by then, or the rest has made another generation.
     (r'"generation":[1-9]\d*', '"generation":N'),
     (r"[ \t]+", " "),
+    # The epoch of a group with members: two that come while Kafka looks for the topics of their regular expression begin one, or two.
+    (r"Stable (\d+) \1 ", "Stable EPOCH EPOCH "),
+    (r"rdkafka (\d+) (\d+) (\S+) \2 ", r"rdkafka \1 EPOCH \3 EPOCH "),
 ]
 
 
@@ -121,12 +126,15 @@ class Scenario:
         for group, strategy in MEMBERS.items():
             for _ in range(2):
                 self.members.append(Member("confluent", self.broker, group, "orders", strategy))
-        # Until each has its half and has read it.
-        for _ in range(3):
+        # Until each has its half and has read it: a member hears of the other with its next heartbeat, up to 5 s later.
+        end = time.monotonic() + SHARED_MAX_S
+        while True:
             for member in self.members:
                 member.send("idle 4")
             counts = [int(member.receive()) for member in self.members]
-        check(all(counts), f"a member has read nothing: {counts}")
+            if all(counts) and self.are_stable():
+                break
+            check(time.monotonic() < end, f"not each member has its half, and has read it, after {SHARED_MAX_S} s: {counts}")
         for member in self.members:
             equal(member.ask("commit"), "committed", "commit")
         self.everywhere()
@@ -137,6 +145,11 @@ class Scenario:
         for member in self.members:
             equal(member.ask("leave"), "left", "leaving")
         self.groups("--describe", "--all-groups", "--state")
+
+    def are_stable(self):
+        """Whether each group has its two members, and each of them its half."""
+        out = self.shell.run(GROUPS, "--bootstrap-server", self.broker.bootstrap, "--describe", "--all-groups", "--state").out
+        return all(re.search(rf"^{group} .* Stable +2\s*$", out, re.M) for group in MEMBERS)
 
     def internal_topic(self):
         """What stands in __consumer_offsets at last, as Kafka's own classes print it."""
