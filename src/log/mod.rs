@@ -21,6 +21,7 @@ pub mod names;
 pub mod producers;
 pub mod properties;
 pub mod read;
+pub mod reclaim;
 pub mod recovery;
 pub mod reserve;
 pub mod retention;

@@ -107,6 +107,15 @@ pub fn parse_marked_file_name(name: &str) -> Option<(Offset, FileKind, FileMark)
     })
 }
 
+/// Whether a file with this name, whatever mark it has, holds records of a log.
+#[must_use]
+pub fn holds_records(name: &str) -> bool {
+    let unmarked = FileMark::ALL
+        .into_iter()
+        .find_map(|mark| name.strip_suffix(mark.suffix()));
+    parse_file_name(unmarked.unwrap_or(name)).is_some_and(|(_, kind)| kind == FileKind::Log)
+}
+
 /// No log gets there; what comes after is left to sums of offsets.
 const OFFSET_MAX: i64 = i64::MAX - (1 << 40);
 

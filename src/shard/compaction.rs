@@ -111,8 +111,8 @@ impl Shard {
         let mut removed = Vec::new();
         let compacted = partition.compact(cleaner, &rules, rt::time::wall(), &mut removed).await;
         if !removed.is_empty() {
-            self.trash
-                .add(rt::time::now().plus(partition.file_delete_delay()), removed);
+            let at = rt::time::now().plus(partition.file_delete_delay());
+            self.trash.add(at, partition.log().health(), removed);
         }
         match compacted {
             Ok(Some(compacted)) => {

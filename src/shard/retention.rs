@@ -58,7 +58,8 @@ impl Shard {
                 Room::None => Duration::ZERO,
                 Room::Enough | Room::Little => partition.file_delete_delay(),
             };
-            self.trash.add(rt::time::now().plus(delay), trimmed.files);
+            let at = rt::time::now().plus(delay);
+            self.trash.add(at, partition.log().health(), trimmed.files);
         }
     }
 

@@ -1,48 +1,67 @@
-//! Files that nobody finds any more: of segments, until `file.delete.delay.ms` is over, with one heap and one timer a core; and of deleted
+//! Files that nobody finds any more: of segments, until `file.delete.delay.ms` is over, with one schedule and one timer a core; and of deleted
 //! partitions, at once.
 //!
 //! What a stop leaves here the next start removes: the names say what it is.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::base::time::Monotonic;
 use crate::rt;
 use crate::rt::local::Event;
-use crate::storage::{Log, LogDirectory};
+use crate::storage::{Health, Log, LogDirectory};
+
+/// What waits for its time.
+#[derive(Debug)]
+struct Schedule<T> {
+    /// By their times; numbers keep the order of those with the same.
+    waiting: BTreeMap<(Monotonic, u64), T>,
+    number: u64,
+}
+
+impl<T> Default for Schedule<T> {
+    fn default() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            number: 0,
+        }
+    }
+}
+
+impl<T> Schedule<T> {
+    fn add(&mut self, at: Monotonic, what: T) {
+        self.waiting.insert((at, self.number), what);
+        self.number += 1;
+    }
+
+    /// One whose time has come, with that time; else the time of the next one.
+    fn due(&mut self, now: Monotonic) -> Result<(Monotonic, T), Option<Monotonic>> {
+        match self.waiting.first_entry() {
+            None => Err(None),
+            Some(first) if first.key().0 > now => Err(Some(first.key().0)),
+            Some(first) => Ok((first.key().0, first.remove())),
+        }
+    }
+}
 
 /// The files of one core that wait for their removal, by their time.
 #[derive(Default)]
 pub struct Trash {
-    heap: RefCell<BinaryHeap<Reverse<(Monotonic, u64, PathBuf)>>>,
-    /// Keeps the order of files with the same time.
-    number: Cell<u64>,
+    files: RefCell<Schedule<(Health, PathBuf)>>,
     earlier: Event,
 }
 
 impl Trash {
-    /// Removes these files at `at`.
-    pub fn add(&self, at: Monotonic, files: Vec<PathBuf>) {
-        let mut heap = self.heap.borrow_mut();
+    /// Removes these files of a directory at `at`.
+    pub fn add(&self, at: Monotonic, directory: &Health, files: Vec<PathBuf>) {
+        let mut schedule = self.files.borrow_mut();
         for file in files {
-            let number = self.number.get();
-            self.number.set(number + 1);
-            heap.push(Reverse((at, number, file)));
+            schedule.add(at, (directory.clone(), file));
         }
-        drop(heap);
+        drop(schedule);
         self.earlier.notify();
-    }
-
-    /// A file whose time has come, else the time of the next one.
-    fn due(&self, now: Monotonic) -> Result<PathBuf, Option<Monotonic>> {
-        let mut heap = self.heap.borrow_mut();
-        match heap.peek() {
-            Some(Reverse((at, ..))) if *at > now => Err(Some(*at)),
-            Some(_) | None => heap.pop().map(|Reverse((_, _, file))| file).ok_or(None),
-        }
     }
 
     /// Removes files as their time comes, for ever.
@@ -50,8 +69,9 @@ impl Trash {
         loop {
             let earlier = self.earlier.listen();
             let now = rt::time::now();
-            match self.due(now) {
-                Ok(file) => match rt::fs::unlink(&file).await {
+            let due = self.files.borrow_mut().due(now);
+            match due {
+                Ok((at, (directory, file))) => match directory.remove_file(&file, at).await {
                     // It went with its partition.
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                     Err(error) => {
@@ -146,15 +166,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_come_due_in_order() {
-        let trash = Trash::default();
-        trash.add(Monotonic(20), vec!["c".into(), "d".into()]);
-        trash.add(Monotonic(10), vec!["a".into()]);
-        assert_eq!(trash.due(Monotonic(9)), Err(Some(Monotonic(10))));
-        assert_eq!(trash.due(Monotonic(10)), Ok("a".into()));
-        assert_eq!(trash.due(Monotonic(10)), Err(Some(Monotonic(20))));
-        assert_eq!(trash.due(Monotonic(30)), Ok("c".into()));
-        assert_eq!(trash.due(Monotonic(30)), Ok("d".into()));
-        assert_eq!(trash.due(Monotonic(30)), Err(None));
+    fn what_waits_comes_due_in_order() {
+        let mut schedule = Schedule::default();
+        schedule.add(Monotonic(20), "c");
+        schedule.add(Monotonic(20), "d");
+        schedule.add(Monotonic(10), "a");
+        assert_eq!(schedule.due(Monotonic(9)), Err(Some(Monotonic(10))));
+        assert_eq!(schedule.due(Monotonic(10)), Ok((Monotonic(10), "a")));
+        assert_eq!(schedule.due(Monotonic(10)), Err(Some(Monotonic(20))));
+        assert_eq!(schedule.due(Monotonic(30)), Ok((Monotonic(20), "c")));
+        assert_eq!(schedule.due(Monotonic(30)), Ok((Monotonic(20), "d")));
+        assert_eq!(schedule.due(Monotonic(30)), Err(None));
     }
 }

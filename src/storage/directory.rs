@@ -22,7 +22,7 @@ use crate::log::names::{
     stray_directory_name,
 };
 use crate::log::properties::{MetaProperties, decode_partition_metadata, encode_clean_shutdown};
-use crate::rt::{fs, random};
+use crate::rt::{fs, random, time};
 
 /// Why a log directory cannot be used; each says what a person can do.
 #[derive(Debug, Error)]
@@ -275,8 +275,10 @@ impl LogDirectory {
     pub async fn remove(&self, deleted: &[PathBuf]) -> Result<(), StorageError> {
         let synced = fs::sync_names(&self.inner.path).await;
         synced.map_err(|error| self.inner.health.fail("sync", &self.inner.path, &error))?;
+        let due = time::now();
         for path in deleted {
-            match fs::remove_directory(path).await {
+            let remove = async |file: &Path| self.health().remove_file(file, due).await;
+            match fs::remove_directory(path, remove).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(StorageError::failed("remove", path)(error));
                 }

@@ -10,10 +10,11 @@ use thiserror::Error;
 
 use super::cold::ColdRange;
 use super::pace::Pace;
+use super::reclaim::Reclaim;
 use super::reserves::Reserves;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::room::{self, Room};
-use crate::rt::fs::{self, Directory};
+use crate::rt::fs;
 
 /// After the disk refused a write, or tells nothing of itself.
 const LOOK_AFTER_REFUSAL: Duration = Duration::from_secs(5);
@@ -55,15 +56,6 @@ pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Gives a file the name of one that is to be removed later. A new name may need room: where there is none the file goes at once, and this
-/// is false.
-pub(super) async fn put_away(directory: &Directory, name: &str, new_name: &str) -> io::Result<bool> {
-    match directory.rename(name, new_name).await {
-        Err(error) if is_full(&error) => directory.unlink(name).await.map(|()| false),
-        renamed => renamed.map(|()| true),
-    }
-}
-
 impl StorageError {
     pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Failed {
@@ -82,6 +74,7 @@ pub struct Health {
     space: Arc<Space>,
     pace: Arc<Pace>,
     reserves: Arc<Reserves>,
+    reclaim: Arc<Reclaim>,
 }
 
 /// What is known of the room on the disk.
@@ -103,6 +96,7 @@ impl Health {
             space: Arc::default(),
             pace: Arc::default(),
             reserves: Reserves::of(directory),
+            reclaim: Reclaim::of(directory),
         }
     }
 
@@ -114,6 +108,11 @@ impl Health {
     /// What may be reserved of the disk.
     pub(super) fn reserves(&self) -> &Arc<Reserves> {
         &self.reserves
+    }
+
+    /// Whose turn it is to free a piece of a file.
+    pub(super) fn reclaim(&self) -> &Reclaim {
+        &self.reclaim
     }
 
     /// The room on the disk, as it was when somebody looked last.

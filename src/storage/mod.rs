@@ -16,6 +16,7 @@
 //! | `durability` | how a write becomes durable; `waiting`, who is told; `checkpoint`, how what is derived becomes so |
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
+//! | `reclaim` | how files go |
 //! | `beside` | small files beside a log |
 //! | `reserve` | blocks ahead of the end of a log; `reserves`, how many all logs of a directory may have |
 //! | `roll`, `close` | ends of segments, and clean stops |
@@ -43,6 +44,7 @@ mod open;
 mod open_files;
 mod pace;
 mod read;
+mod reclaim;
 mod recover;
 mod reserve;
 mod reserves;

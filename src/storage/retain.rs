@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use super::cold::WhenCold;
-use super::error::{StorageError, put_away};
+use super::error::StorageError;
 use super::log::Log;
 use crate::base::offset::Offset;
 use crate::base::time::TimestampMs;
@@ -199,7 +199,7 @@ impl Log {
         for kind in FileKind::ALL {
             let name = file_name(base_offset, kind);
             let new_name = format!("{name}{DELETED_FILE_SUFFIX}");
-            match put_away(directory, &name, &new_name).await {
+            match self.inner.health.put_away(directory, &name, &new_name).await {
                 Ok(true) => renamed.push(path.join(new_name)),
                 Ok(false) => {}
                 // Not every segment has a file of every kind.

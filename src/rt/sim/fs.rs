@@ -1,6 +1,5 @@
 //! `rt::fs` on the simulated disk. Reads are never short before the end of a file, as in the other body, which repeats them.
 
-use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -12,6 +11,7 @@ use bytes::Bytes;
 use super::disk::Disk;
 use super::executor::Core;
 use super::inode::{SharedInode, look_into};
+pub use super::place::{DirectoryLock, Space, discards, exists, is_on_disk, lock_directory, space};
 use super::time;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;
@@ -39,7 +39,7 @@ pub struct File {
 }
 
 /// Runs `operation` as one operation of the disk, at whose end the machine may be gone.
-fn operate<T>(operation: impl FnOnce(&mut Disk) -> T) -> T {
+pub(super) fn operate<T>(operation: impl FnOnce(&mut Disk) -> T) -> T {
     let core = Core::current();
     let mut disk = core.disk.borrow_mut();
     disk.begin_operation();
@@ -72,6 +72,13 @@ impl File {
         let file = Self::open(path, Open::Create)?;
         file.truncate(0)?;
         Ok(file)
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub async fn find(path: impl AsRef<Path>) -> io::Result<Self> {
+        wait_for_disk().await;
+        Self::open(path, Open::ReadWrite)
     }
 
     /// # Errors
@@ -184,6 +191,12 @@ impl File {
     pub async fn give_back_behind(&self, length: u64) -> io::Result<()> {
         wait_for_disk().await;
         self.truncate(length)
+    }
+
+    /// Nobody is told here.
+    #[must_use]
+    pub fn is_open_elsewhere(&self) -> bool {
+        true
     }
 
     /// # Errors
@@ -352,6 +365,12 @@ impl Directory {
 
     /// # Errors
     /// `NotFound`.
+    pub async fn find_file(&self, name: &str) -> io::Result<File> {
+        File::find(self.path.join(name)).await
+    }
+
+    /// # Errors
+    /// `NotFound`.
     pub async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         rename(self.path.join(from), self.path.join(to))?;
         wait_for_disk().await;
@@ -401,10 +420,10 @@ pub async fn unlink(path: impl AsRef<Path>) -> io::Result<()> {
 
 /// # Errors
 /// `NotFound`.
-pub async fn remove_directory(path: impl AsRef<Path>) -> io::Result<()> {
+pub async fn remove_directory(path: impl AsRef<Path>, remove: impl AsyncFn(&Path) -> io::Result<()>) -> io::Result<()> {
     let path = path.as_ref();
     for entry in list(path)? {
-        unlink(path.join(entry.name)).await?;
+        remove(&path.join(entry.name)).await?;
     }
     wait_for_disk().await;
     remove_directory_all(path)
@@ -435,64 +454,4 @@ pub fn sync_directory(path: impl AsRef<Path>) -> io::Result<()> {
 /// As asked for in `Faults`.
 pub fn sync_file_system(_path: impl AsRef<Path>) -> io::Result<()> {
     operate(Disk::sync_all)
-}
-
-/// # Errors
-/// None here.
-pub fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
-    Ok(operate(|disk| disk.exists(path.as_ref())))
-}
-
-/// Of a disk that has no end.
-const TOTAL_BYTES: u64 = 1 << 40;
-
-/// The room on a file system.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Space {
-    pub total_bytes: u64,
-    pub free_bytes: u64,
-}
-
-/// # Errors
-/// None here.
-pub fn space(_path: impl AsRef<Path>) -> io::Result<Space> {
-    let free_bytes = Core::current().disk.borrow().free_bytes();
-    Ok(Space {
-        total_bytes: TOTAL_BYTES,
-        free_bytes: free_bytes.unwrap_or(TOTAL_BYTES),
-    })
-}
-
-#[must_use]
-pub fn is_on_disk(_path: impl AsRef<Path>) -> bool {
-    true
-}
-
-thread_local! {
-    static LOCKED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A directory that nobody else may use meanwhile; dropped, it is free.
-#[derive(Debug)]
-pub struct DirectoryLock {
-    path: PathBuf,
-}
-
-/// # Errors
-/// `WouldBlock` when it is locked.
-pub fn lock_directory(path: impl AsRef<Path>) -> io::Result<DirectoryLock> {
-    let path = path.as_ref().to_owned();
-    LOCKED.with_borrow_mut(|locked| {
-        if locked.contains(&path) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        locked.push(path.clone());
-        Ok(DirectoryLock { path })
-    })
-}
-
-impl Drop for DirectoryLock {
-    fn drop(&mut self) {
-        LOCKED.with_borrow_mut(|locked| locked.retain(|path| *path != self.path));
-    }
 }

@@ -8,6 +8,7 @@ mod disk;
 mod executor;
 pub mod fs;
 mod inode;
+mod place;
 pub mod random;
 pub mod task;
 pub mod time;

@@ -10,7 +10,6 @@ use crate::log::names::{FileKind, FileMark, file_name, marked_file_name};
 use crate::rt::fs::{self, Directory};
 use crate::rt::task;
 use crate::storage::Log;
-use crate::storage::error::put_away;
 use crate::storage::files::{SegmentFiles, SwappingFiles};
 
 impl Log {
@@ -95,7 +94,7 @@ impl Log {
             if kind != FileKind::Log && !fs::exists(path.join(&name)).unwrap_or(true) {
                 continue;
             }
-            let put_away = put_away(directory, &name, &deleted).await;
+            let put_away = self.inner.health.put_away(directory, &name, &deleted).await;
             self.check_named()?;
             if put_away.map_err(|error| self.inner.health.fail("rename", &path.join(name), &error))? {
                 removed.push(path.join(deleted));

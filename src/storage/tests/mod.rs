@@ -7,6 +7,7 @@ mod deletion;
 mod flips;
 mod journal;
 mod kafka;
+mod reclaim;
 mod reserve;
 mod retain;
 mod roll;

@@ -132,15 +132,15 @@ pub async fn unlink(path: impl AsRef<Path>) -> io::Result<()> {
     unlink_at(path.as_ref(), AtFlags::empty()).await
 }
 
-/// Removes a directory with the files that are in it, one after another through the ring.
+/// Removes a directory, and has `remove` take the files that are in it, one after another.
 ///
 /// # Errors
-/// What `unlink(2)` and `rmdir(2)` say.
-pub async fn remove_directory(path: impl AsRef<Path>) -> io::Result<()> {
+/// What `remove` and `rmdir(2)` say.
+pub async fn remove_directory(path: impl AsRef<Path>, remove: impl AsyncFn(&Path) -> io::Result<()>) -> io::Result<()> {
     let path = path.as_ref();
     for entry in list_aside(path).await? {
         let inside = path.join(entry.name);
-        match unlink(&inside).await {
+        match remove(&inside).await {
             // A log has none, and whoever made one did not mean it to be large.
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => std::fs::remove_dir_all(inside)?,
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -78,10 +78,21 @@ impl File {
     /// # Errors
     /// What `open(2)` says.
     pub async fn make(path: impl AsRef<Path>) -> io::Result<Self> {
-        let name = c_string(path.as_ref())?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+        Self::open_through_ring(path.as_ref(), OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC).await
+    }
+
+    /// Opens a file that exists, to be read and written, through the ring: what the file system knows of it may have left memory.
+    ///
+    /// # Errors
+    /// What `open(2)` says.
+    pub async fn find(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::open_through_ring(path.as_ref(), OFlags::RDWR).await
+    }
+
+    async fn open_through_ring(path: &Path, flags: OFlags) -> io::Result<Self> {
+        let name = c_string(path)?;
         let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), name.as_ptr())
-            .flags(i32::try_from(flags.bits()).unwrap_or(0))
+            .flags(i32::try_from((flags | OFlags::CLOEXEC).bits()).unwrap_or(0))
             .mode(NEW_FILE_MODE.bits())
             .build();
         // SAFETY: the held name is where the entry points to, on the heap, and is kept until the completion.
@@ -198,8 +209,8 @@ impl File {
         outcome(result).map(drop)
     }
 
-    /// Frees what is reserved behind the end of a file that is `length` bytes long, on a thread beside the core. Nobody may write behind
-    /// that end meanwhile: it would be cut off.
+    /// Ends the file at `length` and frees what is behind, written or reserved, on a thread beside the core. Nobody may write there
+    /// meanwhile: it would be cut off.
     ///
     /// # Errors
     /// What `ftruncate(2)` says.
@@ -209,6 +220,14 @@ impl File {
             Some(done) => done,
             None => self.truncate(length),
         }
+    }
+
+    /// Whether somebody, here or elsewhere, has the file open beside this handle and its clones; true too where the file system does not
+    /// tell. It is asked for by a lease on the file, which ends with the handle: none may be had beside another.
+    #[must_use]
+    pub fn is_open_elsewhere(&self) -> bool {
+        // SAFETY: the descriptor is open, and the command takes a number.
+        unsafe { libc::fcntl(self.descriptor.as_fd().as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) != 0 }
     }
 
     /// Bytes that the blocks of the file take.

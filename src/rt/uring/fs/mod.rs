@@ -4,6 +4,7 @@ mod descriptor;
 mod direct;
 mod directory;
 mod file;
+mod mount;
 mod names;
 mod residency;
 
@@ -16,4 +17,5 @@ pub use directory::{
     sync_file_system, sync_names, unlink,
 };
 pub use file::{File, Open};
+pub use mount::discards;
 pub use names::Directory;

@@ -53,6 +53,14 @@ impl Directory {
         Ok(file)
     }
 
+    /// Opens a file in it that exists.
+    ///
+    /// # Errors
+    /// What `open(2)` says.
+    pub async fn find_file(&self, name: &str) -> io::Result<File> {
+        self.open_file(name, OFlags::empty()).await
+    }
+
     async fn open_file(&self, name: &str, how: OFlags) -> io::Result<File> {
         let name = CString::new(name)?;
         let flags = OFlags::RDWR | OFlags::CLOEXEC | how;

@@ -1,6 +1,7 @@
 use std::cell::Cell;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -88,7 +89,9 @@ fn files_and_directories_are_removed_through_the_ring() {
         assert!(held.modified().unwrap().0 > 1_600_000_000_000);
         let missing = fs::unlink(path.join("a")).await.unwrap_err();
         assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
-        fs::remove_directory(&path).await.unwrap();
+        fs::remove_directory(&path, async |file: &Path| fs::unlink(file).await)
+            .await
+            .unwrap();
         assert!(!fs::exists(&path).unwrap());
     });
 }
