@@ -16,6 +16,7 @@ use std::rc::{Rc, Weak};
 
 use super::error::StorageError;
 use super::files::Closing;
+use super::gate::{Gate, Turn};
 use super::journal::Journal;
 use super::kept::{Kept, Run};
 use super::log::{Inner, Log};
@@ -76,8 +77,9 @@ pub(super) struct Durability {
     has_joined: Cell<bool>,
     /// How often the end of the log was taken back.
     truncations: Cell<u64>,
-    /// The last filling of a journal file that has entries of this log.
+    /// The last filling of a journal file that has entries of this log, and the last freeing of such files that synced it.
     filling: Cell<u64>,
+    freeing: Cell<u64>,
     syncing: Gate,
     pub(super) checkpointing: Gate,
     /// Bytes of batches that were appended, and that a walk of recovery has met.
@@ -114,6 +116,7 @@ impl Durability {
             has_joined: Cell::new(false),
             truncations: Cell::new(0),
             filling: Cell::new(0),
+            freeing: Cell::new(0),
             syncing: Gate::default(),
             bytes_appended: Cell::new(0),
             bytes_at_recovery_point: Cell::new(0),
@@ -195,40 +198,6 @@ impl Durability {
 
     pub(super) fn is_retired(&self) -> bool {
         self.retired.get()
-    }
-}
-
-/// What only one does at a time.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    is_taken: Cell<bool>,
-    left: Event,
-}
-
-/// The right to pass. Given back when the one who has it ends, or is dropped before.
-pub(super) struct Turn<'a>(&'a Gate);
-
-impl Gate {
-    /// `None` while another has it.
-    fn try_enter(&self) -> Option<Turn<'_>> {
-        (!self.is_taken.replace(true)).then(|| Turn(self))
-    }
-
-    pub(super) async fn enter(&self) -> Turn<'_> {
-        loop {
-            let left = self.left.listen();
-            match self.try_enter() {
-                Some(turn) => return turn,
-                None => left.await,
-            }
-        }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.is_taken.set(false);
-        self.0.left.notify();
     }
 }
 
@@ -466,6 +435,11 @@ impl Log {
     /// Notes that a filling of a journal file has entries of this log; false when that was known.
     pub(super) fn note_filling(&self, filling: u64) -> bool {
         self.inner.durability.filling.replace(filling) != filling
+    }
+
+    /// Notes that a freeing of journal files is about to sync this log; false when that was known.
+    pub(super) fn note_freeing(&self, freeing: u64) -> bool {
+        self.inner.durability.freeing.replace(freeing) != freeing
     }
 
     /// Waits until what is durable is in the segments, so that the journal need not have it.

@@ -13,7 +13,7 @@
 //! | `directory` | a log directory: lock, partitions in it, checkpoints, clean stops, deletion; `identity`, whose it is; `create`, new partitions |
 //! | `log` | one open log: what is known of it and its files; `files`, `index` the files themselves; `open_files`, how many are open |
 //! | `append`, `read`, `retain`, `timestamp`, `truncate` | carry out the plans of these names; `ahead`, appends in steps; `pace`, whether the core may wait for a write |
-//! | `durability` | how a write becomes durable; `waiting`, who is told; `checkpoint`, how what is derived becomes so |
+//! | `durability` | how a write becomes durable; `waiting`, who is told; `gate`, one at a time; `checkpoint`, how what is derived becomes so |
 //! | `journal` | one write for all logs of a core that wait; what a crash left in it goes back into the segments; `kept`, what it need not read |
 //! | `open`, `recover`, `walk`, `indexes` | recovery |
 //! | `reclaim` | how files go |
@@ -34,6 +34,7 @@ mod directory;
 mod durability;
 mod error;
 mod files;
+mod gate;
 mod identity;
 mod index;
 mod indexes;

@@ -1,6 +1,7 @@
 //! Which file of the journal takes the next group, and which files may be filled again.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::base::offset::FilePosition;
 
@@ -33,7 +34,7 @@ pub struct Placed {
     pub position: FilePosition,
     pub sequence: u64,
     pub tail: u64,
-    /// The file that was filled until now: what is in it may be synced elsewhere, so that it can be filled again.
+    /// The file that was filled until now.
     pub full: Option<usize>,
 }
 
@@ -121,6 +122,23 @@ impl Ring {
         self.filling.is_some() || !self.free.is_empty()
     }
 
+    /// The files that should be freed now, the oldest first: none before three eighths of all are full. A log has batches in many of them, and one
+    /// sync of it serves them all.
+    #[must_use]
+    pub fn wants_freed(&self) -> Vec<usize> {
+        match self.full.len() * 8 < self.files_max * 3 {
+            true => Vec::new(),
+            false => self.full.iter().copied().collect(),
+        }
+    }
+
+    /// Whether files that may be filled are running out: full ones are freed as fast as can be then.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        let spare = self.free.len() + (self.files_max - self.first_sequences.len());
+        spare * 8 <= self.files_max
+    }
+
     /// The number of the next group.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
@@ -145,6 +163,18 @@ impl Ring {
         let oldest = needed.map(|slot| self.first_sequences[slot]).min();
         oldest.unwrap_or(self.next_sequence)
     }
+}
+
+/// The shortest and the longest rest between two syncs of logs whose batches stand in full files.
+const REST_MIN: Duration = Duration::from_micros(100);
+const REST_MAX: Duration = Duration::from_millis(20);
+
+/// The rest from one sync of a log to the next, when a file is filled in this time and so many logs are to be synced: they are done before two more
+/// files are full, and a group that is written meanwhile stands behind one sync at most.
+#[must_use]
+pub fn rest_between_syncs(filled_in: Duration, logs: usize) -> Duration {
+    let syncs = u32::try_from(logs).unwrap_or(u32::MAX).max(1);
+    (filled_in * 3 / 2 / syncs).clamp(REST_MIN, REST_MAX)
 }
 
 /// Bytes of a journal where nobody says: of each core on each log directory, by the free bytes of its disk.
@@ -237,6 +267,43 @@ mod tests {
         ];
         for (free, cores, expected) in table {
             assert_eq!(bytes_for(free, cores), expected * MIB, "{free} bytes, {cores} cores");
+        }
+    }
+
+    #[test]
+    fn files_are_freed_together() {
+        let mut ring = Ring::new(2 * BLOCK as u64, 8, 0);
+        let fill = |ring: &mut Ring| {
+            if ring.wants_file().is_some() {
+                ring.add_file();
+            }
+            let _placed = ring.place(BLOCK).unwrap();
+            (ring.wants_freed(), ring.is_short())
+        };
+        for _ in 0..3 {
+            assert_eq!(fill(&mut ring), (vec![], false));
+        }
+        assert_eq!(fill(&mut ring), (vec![0, 1, 2], false));
+        for spare in [3, 2, 1] {
+            assert_eq!(fill(&mut ring).1, spare == 1, "nothing is freed, {spare} are left");
+        }
+        (0..3).for_each(|slot| ring.free(slot));
+        assert_eq!((ring.wants_freed(), ring.is_short()), (vec![3, 4, 5], false));
+    }
+
+    #[test]
+    fn syncs_are_spread_over_the_time_that_files_take() {
+        let table = [
+            (2_000, 1000, 3_000),
+            (2_000, 1, 20_000),
+            (100, 1000, 150),
+            (600_000, 1000, 20_000),
+            (0, 1000, 100),
+            (100, 0, 20_000),
+        ];
+        for (filled_in_ms, logs, expected_us) in table {
+            let rest = rest_between_syncs(Duration::from_millis(filled_in_ms), logs);
+            assert_eq!(rest.as_micros(), expected_us, "{logs} logs in {filled_in_ms} ms");
         }
     }
 }

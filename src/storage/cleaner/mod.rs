@@ -30,8 +30,8 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::durability::{Gate, Turn};
 use super::error::StorageError;
+use super::gate::{Gate, Turn};
 use super::log::Log;
 use super::walk::first_timestamp;
 use crate::base::offset::{FilePosition, Offset};

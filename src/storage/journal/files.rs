@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -13,7 +14,7 @@ use crate::log::journal::format::FileHeader;
 use crate::log::journal::ring::Ring;
 use crate::log::journal::survey::Gap;
 use crate::rt::fs::{self, DirectFile, File, Open};
-use crate::rt::task;
+use crate::rt::{task, time};
 use crate::storage::directory::LogDirectory;
 use crate::storage::error::StorageError;
 use crate::storage::kept::Budget;
@@ -23,6 +24,10 @@ const PREFIX: &str = "duramen-journal-";
 
 /// Bytes of a new file that are written before other tasks have their turn.
 const PIECE_BYTES: usize = 16 * 1024;
+
+/// Bytes of it that are synced before the disk rests: groups are written meanwhile, and stand behind them.
+const SYNCED_BYTES: u64 = 512 * 1024;
+const REST: Duration = Duration::from_millis(1);
 
 /// Bytes of it that leave the page cache before other tasks have their turn.
 const EVICTED_BYTES: u64 = 256 * 1024;
@@ -121,6 +126,10 @@ impl Journal {
                 is_full: Cell::new(false),
                 buffer: RefCell::default(),
                 fillings: Cell::new(0),
+                filling_since: Cell::new(time::now()),
+                filled_in: Cell::new(Duration::ZERO),
+                is_freeing: Cell::new(false),
+                freeings: Cell::new(0),
                 statistics: Cell::new(Statistics::default()),
             }),
         };
@@ -219,6 +228,11 @@ async fn write_file(journal: &Journal, slot: usize) -> std::io::Result<()> {
     temporary.push(".tmp");
     let file = File::make(&temporary).await?;
     let header = journal.header(slot).encode();
+    // In one place, though it is written bit by bit.
+    match file.reserve(FilePosition::ZERO, journal.inner.file_bytes).await {
+        Err(error) if error.kind() != std::io::ErrorKind::Unsupported => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
     let zeroes = vec![0; PIECE_BYTES];
     let mut at = 0;
     while at < journal.inner.file_bytes {
@@ -227,6 +241,10 @@ async fn write_file(journal: &Journal, slot: usize) -> std::io::Result<()> {
         file.write_at(FilePosition(at), &[piece])?;
         at += u64::try_from(piece.len()).unwrap_or(0);
         task::yield_now().await;
+        if at.is_multiple_of(SYNCED_BYTES) {
+            file.sync_data().await?;
+            time::sleep(REST).await;
+        }
     }
     file.write_at(FilePosition::ZERO, &[&header])?;
     file.sync_data().await?;

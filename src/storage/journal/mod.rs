@@ -1,8 +1,8 @@
 //! The journal of one core on one log directory: makes appends of any number of partitions durable by one write.
 //!
 //! Who waits for durability joins ([`Journal::join`]); the writer task takes all that have joined, copies what each log has appended and not
-//! made durable out of the page cache into one group, writes the group past the page cache, and tells them. A file that is full is
-//! freed by syncing the segments of the logs that are in it, in the background.
+//! made durable out of the page cache into one group, writes the group past the page cache, and tells them. When some
+//! of its files are full they are freed, by syncing the segments of the logs that are in them, in the background.
 //!
 //! The journal never has to have room: what it cannot take, because it is being made, full, or the append is long, is made durable by
 //! syncing the segment.
@@ -14,12 +14,14 @@ mod writer;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::durability::Unsynced;
 use super::error::Health;
 use super::kept::Budget;
 use super::log::{Inner as LogInner, Log};
 use crate::base::ids::{LeaderEpoch, ShardId};
+use crate::base::time::Monotonic;
 use crate::log::journal::format::{BLOCK_BYTES, Floor, GROUP_HEADER_BYTES, entry_bytes};
 use crate::log::journal::ring::Ring;
 use crate::rt::fs::{AlignedBuffer, DirectFile};
@@ -69,6 +71,12 @@ struct Inner {
     buffer: RefCell<AlignedBuffer>,
     /// How often a file was begun.
     fillings: Cell<u64>,
+    /// When the last one was begun, and how long the one before was filled.
+    filling_since: Cell<Monotonic>,
+    filled_in: Cell<Duration>,
+    is_freeing: Cell<bool>,
+    /// How often full files were freed.
+    freeings: Cell<u64>,
     statistics: Cell<Statistics>,
 }
 

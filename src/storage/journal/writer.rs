@@ -1,22 +1,27 @@
 //! Writes groups, one at a time, and frees the files that they fill.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
 
-use super::{Journal, room_for};
+use super::{Journal, LogInner, room_for};
 use crate::base::offset::FilePosition;
+use crate::base::time::Monotonic;
 use crate::log::journal::format::{
     ENTRY_HEADER_BYTES, GROUP_HEADER_BYTES, GroupHeader, Place, encode_entry_header, padded_group, seal_group,
 };
-use crate::log::journal::ring::{NoRoom, Placed};
+use crate::log::journal::ring::{Placed, rest_between_syncs};
 use crate::rt::fs::{AlignedBuffer, DirectFile};
 use crate::rt::local::Event;
-use crate::rt::task;
+use crate::rt::{task, time};
 use crate::storage::durability::Unsynced;
 use crate::storage::log::Log;
 
-/// Logs that are synced side by side when a file is freed.
+/// Logs that are synced side by side where files are running out.
 const FREEING_MAX: usize = 4;
+
+/// When another sync is under way.
+const LOOK_AGAIN: Duration = Duration::from_micros(200);
 
 /// Logs whose batches stand in one group, and where each ends.
 struct Group {
@@ -46,13 +51,7 @@ pub(super) async fn write_groups(journal: Journal) {
         }
         let placed = journal.inner.ring.borrow_mut().place(padded_group(group.length));
         journal.make_file_if_wanted();
-        let full = match &placed {
-            Ok(placed) => placed.full,
-            Err(NoRoom { full }) => *full,
-        };
-        if let Some(full) = full {
-            task::spawn_background(free(journal.clone(), full));
-        }
+        free_if_wanted(&journal);
         let Ok(placed) = placed else {
             journal.inner.buffer.replace(buffer);
             overflow(&journal, group);
@@ -151,6 +150,9 @@ fn register(journal: &Journal, group: &Group, placed: &Placed) {
     let fillings = &journal.inner.fillings;
     if placed.position == FilePosition(super::BLOCK_BYTES as u64) {
         fillings.set(fillings.get() + 1);
+        let now = time::now();
+        let since = journal.inner.filling_since.replace(now);
+        journal.inner.filled_in.set(now.since(since));
     }
     let mut files = journal.inner.files.borrow_mut();
     for (log, _) in &group.logs {
@@ -208,42 +210,103 @@ fn overflow(journal: &Journal, group: Group) {
     }
 }
 
-/// Has all logs of a full file synced, so that it can be filled again.
-async fn free(journal: Journal, slot: usize) {
-    let logs = std::mem::take(&mut journal.inner.files.borrow_mut()[slot].logs);
-    let queue = Rc::new(Cell::new(logs));
-    let (running, ended) = (Rc::new(Cell::new(FREEING_MAX)), Rc::new(Event::new()));
-    let failed = Rc::new(Cell::new(false));
+/// Has full files freed, when it is time and nobody does that.
+fn free_if_wanted(journal: &Journal) {
+    let slots = journal.inner.ring.borrow().wants_freed();
+    if !slots.is_empty() && !journal.inner.is_freeing.replace(true) {
+        task::spawn_background(free(journal.clone(), slots));
+    }
+}
+
+/// Has all logs of full files synced, so that these can be filled again: before two more are full, or as fast as can be where files are
+/// running out.
+async fn free(journal: Journal, slots: Vec<usize>) {
+    let take = |slot: &usize| std::mem::take(&mut journal.inner.files.borrow_mut()[*slot].logs);
+    let logs: Vec<_> = slots.iter().map(take).collect();
+    let syncs = logs.iter().map(Vec::len).max().unwrap_or(0);
+    journal.inner.freeings.set(journal.inner.freeings.get() + 1);
+    let freeing = Rc::new(Freeing {
+        number: journal.inner.freeings.get(),
+        logs: RefCell::new(logs),
+        rest: rest_between_syncs(journal.inner.filled_in.get(), syncs),
+        next: Cell::new(time::now()),
+        syncing: Cell::new(0),
+        running: Cell::new(FREEING_MAX),
+        ended: Event::new(),
+        failed: Cell::new(false),
+    });
     for _ in 0..FREEING_MAX {
-        let (queue, running, ended, failed) = (
-            Rc::clone(&queue),
-            Rc::clone(&running),
-            Rc::clone(&ended),
-            Rc::clone(&failed),
-        );
+        let (freeing, journal) = (Rc::clone(&freeing), journal.clone());
         task::spawn_background(async move {
-            loop {
-                let mut logs = queue.take();
-                let next = logs.pop();
-                queue.set(logs);
-                let Some(log) = next else { break };
-                if let Some(log) = Log::upgrade(&log)
-                    && log.sync_durable().await.is_err()
-                {
-                    failed.set(true);
+            while let Some(log) = freeing.next_log() {
+                freeing.wait_for_turn(&journal).await;
+                freeing.syncing.set(freeing.syncing.get() + 1);
+                if log.sync_durable().await.is_err() {
+                    freeing.failed.set(true);
                 }
+                freeing.syncing.set(freeing.syncing.get() - 1);
             }
-            running.set(running.get() - 1);
-            ended.notify();
+            freeing.running.set(freeing.running.get() - 1);
+            freeing.ended.notify();
         });
     }
-    while running.get() > 0 {
-        let ended = ended.listen();
+    while freeing.running.get() > 0 {
+        let ended = freeing.ended.listen();
         ended.await;
     }
-    // After a failed sync the directory is offline, and what the file holds is needed at the next start.
-    if !failed.get() {
-        journal.inner.ring.borrow_mut().free(slot);
+    journal.inner.is_freeing.set(false);
+    // After a failed sync the directory is offline, and what the files hold is needed at the next start.
+    if !freeing.failed.get() {
+        slots
+            .iter()
+            .for_each(|slot| journal.inner.ring.borrow_mut().free(*slot));
         journal.inner.is_full.set(false);
+        free_if_wanted(&journal);
+    }
+}
+
+/// The logs of full files, while they are synced.
+struct Freeing {
+    /// Counted from 1. A log is synced once in each, whatever files it is in: they were full before.
+    number: u64,
+    /// Those of each file that are not looked at yet.
+    logs: RefCell<Vec<Vec<Weak<LogInner>>>>,
+    rest: Duration,
+    /// When the next one is synced.
+    next: Cell<Monotonic>,
+    /// Syncs that are under way, and tasks that make them.
+    syncing: Cell<usize>,
+    running: Cell<usize>,
+    ended: Event,
+    failed: Cell<bool>,
+}
+
+impl Freeing {
+    /// A log that is not synced yet.
+    fn next_log(&self) -> Option<Log> {
+        let mut logs = self.logs.borrow_mut();
+        loop {
+            let Some(log) = logs.last_mut()?.pop() else {
+                logs.pop();
+                continue;
+            };
+            let log = Log::upgrade(&log).filter(|log| log.note_freeing(self.number));
+            if log.is_some() {
+                return log;
+            }
+        }
+    }
+
+    /// Waits until the next sync may begin: one after another, side by side only where files are running out. What is late goes without rests.
+    async fn wait_for_turn(&self, journal: &Journal) {
+        while !journal.inner.ring.borrow().is_short() {
+            let next = self.next.get();
+            let wait = next.since(time::now());
+            if wait.is_zero() && self.syncing.get() == 0 {
+                self.next.set(next.plus(self.rest));
+                break;
+            }
+            time::sleep(wait.max(LOOK_AGAIN)).await;
+        }
     }
 }
