@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-/// Bytes of a piece: a disk is told of them in about a millisecond.
-pub const PIECE_BYTES: u64 = 8 << 20;
+/// Bytes of a piece: a disk is told of them in a millisecond or two.
+pub const PIECE_BYTES: u64 = 4 << 20;
 
-/// The rest after a piece of a file that is removed in time: 400 MiB a second.
-const REST: Duration = Duration::from_millis(20);
+/// The rest after a piece of a file that is removed in time: some 270 MiB a second.
+const REST: Duration = Duration::from_millis(15);
 
 /// A file that is so late goes without rests.
 const LATE_MAX: Duration = Duration::from_secs(60);
@@ -28,10 +28,10 @@ mod tests {
     #[test]
     fn the_later_the_shorter_are_the_rests() {
         let table = [
-            (0, 20_000),
-            (15_000, 15_000),
-            (30_000, 10_000),
-            (59_400, 200),
+            (0, 15_000),
+            (20_000, 10_000),
+            (40_000, 5_000),
+            (59_400, 150),
             (60_000, 0),
             (600_000, 0),
         ];

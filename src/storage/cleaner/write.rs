@@ -22,7 +22,7 @@ const WRITE_BYTES_MIN: usize = 16 * 1024;
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes written between two syncs, so that the disk never has many to write at once.
-const SYNC_BYTES: u64 = 8 * 1024 * 1024;
+const SYNC_BYTES: u64 = 1024 * 1024;
 
 /// The kinds of files that compaction replaces. Producer snapshots stay: they are of offsets, not of segments.
 pub(super) const KINDS: [FileKind; 4] = [
