@@ -122,11 +122,18 @@ impl Ring {
         self.filling.is_some() || !self.free.is_empty()
     }
 
-    /// The files that should be freed now, the oldest first: none before three eighths of all are full. A log has batches in many of them, and one
-    /// sync of it serves them all.
+    /// The file that became full last, of those that are not free.
     #[must_use]
-    pub fn wants_freed(&self) -> Vec<usize> {
-        match self.full.len() * 8 < self.files_max * 3 {
+    pub fn last_full(&self) -> Option<usize> {
+        self.full.back().copied()
+    }
+
+    /// The files that should be freed now, the oldest first, when the last that became full holds batches of so many logs. Few are synced at once,
+    /// so that a crash leaves little to put back; with many, none before three eighths of all files are full: a log has batches in all of
+    /// them, and one sync of it serves them all.
+    #[must_use]
+    pub fn wants_freed(&self, logs: usize) -> Vec<usize> {
+        match logs > LOGS_FREED_AT_ONCE_MAX && self.full.len() * 8 < self.files_max * 3 {
             true => Vec::new(),
             false => self.full.iter().copied().collect(),
         }
@@ -164,6 +171,9 @@ impl Ring {
         oldest.unwrap_or(self.next_sequence)
     }
 }
+
+/// Logs whose syncs are few.
+const LOGS_FREED_AT_ONCE_MAX: usize = if cfg!(feature = "sim") { 1 } else { 128 };
 
 /// The shortest and the longest rest between two syncs of logs whose batches stand in full files.
 const REST_MIN: Duration = Duration::from_micros(100);
@@ -278,7 +288,7 @@ mod tests {
                 ring.add_file();
             }
             let _placed = ring.place(BLOCK).unwrap();
-            (ring.wants_freed(), ring.is_short())
+            (ring.wants_freed(1000), ring.is_short())
         };
         for _ in 0..3 {
             assert_eq!(fill(&mut ring), (vec![], false));
@@ -288,7 +298,10 @@ mod tests {
             assert_eq!(fill(&mut ring).1, spare == 1, "nothing is freed, {spare} are left");
         }
         (0..3).for_each(|slot| ring.free(slot));
-        assert_eq!((ring.wants_freed(), ring.is_short()), (vec![3, 4, 5], false));
+        assert_eq!((ring.wants_freed(1000), ring.is_short()), (vec![3, 4, 5], false));
+        ring.free(3);
+        assert_eq!(ring.wants_freed(1000), []);
+        assert_eq!(ring.wants_freed(1), [4, 5], "there are few logs");
     }
 
     #[test]

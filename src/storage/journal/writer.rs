@@ -212,7 +212,11 @@ fn overflow(journal: &Journal, group: Group) {
 
 /// Has full files freed, when it is time and nobody does that.
 fn free_if_wanted(journal: &Journal) {
-    let slots = journal.inner.ring.borrow().wants_freed();
+    let logs = {
+        let (ring, files) = (journal.inner.ring.borrow(), journal.inner.files.borrow());
+        ring.last_full().map_or(0, |slot| files[slot].logs.len())
+    };
+    let slots = journal.inner.ring.borrow().wants_freed(logs);
     if !slots.is_empty() && !journal.inner.is_freeing.replace(true) {
         task::spawn_background(free(journal.clone(), slots));
     }
