@@ -130,10 +130,11 @@ impl Ring {
 
     /// The files that should be freed now, the oldest first, when the last that became full holds batches of so many logs. Few are synced at once,
     /// so that a crash leaves little to put back; with many, none before three eighths of all files are full: a log has batches in all of
-    /// them, and one sync of it serves them all.
+    /// them, and one sync of it serves them all. Where there is no room, because no more files could be made, they do not wait.
     #[must_use]
     pub fn wants_freed(&self, logs: usize) -> Vec<usize> {
-        match logs > LOGS_FREED_AT_ONCE_MAX && self.full.len() * 8 < self.files_max * 3 {
+        let may_wait = logs > LOGS_FREED_AT_ONCE_MAX && self.has_room();
+        match may_wait && self.full.len() * 8 < self.files_max * 3 {
             true => Vec::new(),
             false => self.full.iter().copied().collect(),
         }
@@ -302,6 +303,15 @@ mod tests {
         ring.free(3);
         assert_eq!(ring.wants_freed(1000), []);
         assert_eq!(ring.wants_freed(1), [4, 5], "there are few logs");
+    }
+
+    #[test]
+    fn files_are_freed_when_no_more_can_be_made() {
+        let mut ring = Ring::new(2 * BLOCK as u64, 8, 1);
+        assert_eq!(ring.place(BLOCK).unwrap().full, None);
+        assert_eq!(ring.wants_freed(1000), []);
+        assert_eq!(ring.place(BLOCK), Err(NoRoom { full: Some(0) }));
+        assert_eq!(ring.wants_freed(1000), [0]);
     }
 
     #[test]

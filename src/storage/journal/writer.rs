@@ -258,9 +258,9 @@ async fn free(journal: Journal, slots: Vec<usize>) {
         let ended = freeing.ended.listen();
         ended.await;
     }
-    journal.inner.is_freeing.set(false);
-    // After a failed sync the directory is offline, and what the files hold is needed at the next start.
+    // After a failed sync what the files hold is needed at the next start: none is freed any more, for nobody knows now which logs to sync.
     if !freeing.failed.get() {
+        journal.inner.is_freeing.set(false);
         slots
             .iter()
             .for_each(|slot| journal.inner.ring.borrow_mut().free(*slot));
