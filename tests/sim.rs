@@ -23,6 +23,8 @@ mod compaction;
 mod disk;
 #[path = "sim/full.rs"]
 mod full;
+#[path = "sim/killed.rs"]
+mod killed;
 #[path = "sim/life.rs"]
 mod life;
 #[path = "sim/machine.rs"]

@@ -171,6 +171,11 @@ impl Directories {
             .try_for_each(|directory| directory.begin(controller_epoch))
     }
 
+    /// Every core has its partitions open: what was on the disk before says nothing any more.
+    pub fn end_opening(&self) {
+        self.all.iter().for_each(LogDirectory::end_opening);
+    }
+
     /// Opens the journals of this core, unless they are. The directories have begun: what a crash left in the files is in the segments, and
     /// counts no more, for files that do not fit are removed.
     ///

@@ -153,6 +153,7 @@ impl Shard {
         self.register(&controller, endpoints).await?;
         self.controller.replace(Some(Rc::clone(&controller)));
         self.publish(controller.image()).await;
+        self.directories.end_opening();
         controller.snapshot_if_due(self.config.broker.metadata_log.snapshot_bytes);
         let image = controller.image();
         let strays = self.directories.set_aside_strays(|partition| {

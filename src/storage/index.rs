@@ -9,7 +9,7 @@ use super::cold::{WhenCold, read_at};
 use super::error::{Health, StorageError};
 use super::files::create_empty;
 use crate::base::offset::FilePosition;
-use crate::rt::fs::{File, Open};
+use crate::rt::fs::{self, File, Open};
 
 /// Bytes gathered before they are written: entries lost in a crash are found again in the batches.
 const PENDING_BYTES_MAX: usize = 504;
@@ -71,6 +71,12 @@ impl<const N: usize> IndexFile<N> {
         let length = u64::from(self.written) * N as u64;
         let cut = self.opened().and_then(|file| file.truncate(length));
         cut.map_err(|error| health.fail("truncate", &self.path, &error))
+    }
+
+    /// Whether nothing stands behind the entries that are known.
+    pub(super) fn ends_at_its_entries(&self) -> bool {
+        let length = u64::from(self.written) * N as u64;
+        fs::size(&self.path).is_ok_and(|size| size.bytes == length)
     }
 
     /// An index that was written to an open file.

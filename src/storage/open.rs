@@ -17,6 +17,7 @@ use crate::log::checkpoint::{decode_epochs, encode_epochs, encode_offsets};
 use crate::log::epochs::LeaderEpochs;
 use crate::log::names::{
     COMPACTED_OFFSETS, FileKind, LEADER_EPOCHS, LOG_START_OFFSETS, RECOVERY_POINTS, file_name, parse_file_name,
+    parse_marked_file_name,
 };
 use crate::log::producers::{Producers, snapshot};
 use crate::log::recovery::rebuild::IndexCounts;
@@ -53,6 +54,8 @@ pub struct OpenRequest {
     pub log_start_offset: Offset,
     /// How far it is compacted, from the log directory's checkpoint. One in the partition's own directory counts instead.
     pub compacted_to: Option<Offset>,
+    /// Whatever the last stop was like, all that its files and names are now is on the disk: only what recovery changes has to be synced.
+    pub is_on_disk: bool,
     pub now: TimestampMs,
 }
 
@@ -98,12 +101,14 @@ impl Log {
         let path = &request.path;
         let names = || names_in(path).map_err(StorageError::failed("list", path));
         let mut found = names()?;
+        let has_marks = found.iter().any(|name| parse_marked_file_name(name).is_some());
         let compactions_finished = settle_compactions(health, path, &found).await?;
         if compactions_finished > 0 {
             found = names()?;
         }
         let mut opening = Opening::begin(health, request, found)?;
         opening.report.compactions_finished = compactions_finished;
+        opening.names_changed = has_marks || !opening.leftovers.is_empty();
         opening.remove_leftovers().await;
         if opening.segments.is_empty() {
             return opening.create().await;
@@ -127,6 +132,8 @@ pub(super) struct Opening<'a> {
     snapshots: Vec<Offset>,
     /// Files that are of no use to anybody.
     leftovers: Vec<PathBuf>,
+    /// Files were removed or renamed, and that may not be on the disk.
+    names_changed: bool,
     pub(super) epochs: LeaderEpochs,
     pub(super) epochs_known: Epochs,
     pub(super) producers: Producers,
@@ -166,6 +173,7 @@ impl<'a> Opening<'a> {
             exceeding,
             snapshots,
             leftovers,
+            names_changed: false,
             epochs: LeaderEpochs::default(),
             epochs_known: Epochs::Known,
             producers: Producers::default(),
@@ -332,15 +340,18 @@ impl<'a> Opening<'a> {
     }
 
     /// A snapshot of a part of the log that is gone would be taken for one of what will stand there.
-    async fn remove_snapshots_after(&self, end: Offset) -> Result<(), StorageError> {
+    async fn remove_snapshots_after(&mut self, end: Offset) -> Result<(), StorageError> {
         let directory = &self.request.path;
         for offset in self.snapshots.iter().filter(|offset| **offset > end) {
             match fs::remove_file(directory.join(file_name(*offset, FileKind::ProducerSnapshot))) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(self.health.fail("remove", directory, &error));
                 }
-                Ok(()) | Err(_) => {}
+                Ok(()) | Err(_) => self.names_changed = true,
             }
+        }
+        if self.request.is_on_disk && !self.names_changed {
+            return Ok(());
         }
         // Names of files that survived a crash may not be on the disk.
         let synced = fs::sync_names(directory).await;

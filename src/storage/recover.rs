@@ -144,7 +144,8 @@ impl Opening<'_> {
             .map_err(failed)?;
         self.bytes_walked += rebuild.position().0 - began.0;
         self.judge(end, &rebuild, &file, &path, length).await?;
-        if !is_resumed || self.request.shutdown == Shutdown::Unclean {
+        let may_be_cached = !is_resumed || self.request.shutdown == Shutdown::Unclean;
+        if may_be_cached && !self.request.is_on_disk {
             // What survived a crash may be in the page cache alone, and what is kept here counts as durable.
             let synced = file.sync_data().await;
             synced.map_err(|error| self.health.fail("sync", &path, &error))?;
@@ -257,7 +258,7 @@ impl Opening<'_> {
         } else {
             self.report.segments_walked += 1;
             for (kind, bytes) in [(FileKind::OffsetIndex, offset_bytes), (FileKind::TimeIndex, time_bytes)] {
-                let replaced = replace_if_different(path(kind), bytes).await;
+                let replaced = replace_if_different(path(kind), bytes, self.request.is_on_disk).await;
                 replaced.map_err(|error| self.health.fail_write("write", &path(kind), &error))?;
             }
         }
@@ -279,6 +280,9 @@ impl Opening<'_> {
     ) -> Result<(), StorageError> {
         let was_unclean = self.request.shutdown == Shutdown::Unclean;
         if was_unclean {
+            if self.request.is_on_disk && entries.is_empty() && index.ends_at_its_entries() {
+                return Ok(());
+            }
             index.cut(self.health)?;
         }
         for entry in entries.as_chunks::<N>().0 {
@@ -352,9 +356,10 @@ fn remove_segment(directory: &Path, base_offset: Offset) -> io::Result<()> {
 
 /// Gives a file new content and waits until it is on the disk. The old content, if right, is never in danger: a crash while recovering
 /// from another must not leave less than there was.
-async fn replace_if_different(path: PathBuf, content: &[u8]) -> io::Result<()> {
-    match File::open(&path, Open::ReadWrite) {
-        Ok(file) if fs::read(&path)? == content => file.sync_data().await,
+async fn replace_if_different(path: PathBuf, content: &[u8], is_on_disk: bool) -> io::Result<()> {
+    match fs::read(&path) {
+        Ok(found) if found == content && is_on_disk => Ok(()),
+        Ok(found) if found == content => File::open(&path, Open::ReadWrite)?.sync_data().await,
         Ok(_) | Err(_) => replace_file(path, content).await,
     }
 }

@@ -156,6 +156,7 @@ impl Log {
             recovery_point: Offset::ZERO,
             log_start_offset: self.log_start_offset(),
             compacted_to: self.compacted_to(),
+            is_on_disk: false,
             now,
         };
         let (opened, _) = Self::open(&self.inner.health, request).await?;

@@ -37,6 +37,17 @@ pub mod swap;
 
 use super::index::IndexState;
 
+/// What the disk could write in the time that the syncs of one log take.
+const BYTES_PER_LOG: u64 = 512 * 1024;
+
+/// Whether what a crash left is sooner on the disk by one sync of all that the page cache has of any file, `dirty_bytes`, than by those of
+/// each log.
+#[must_use]
+pub fn is_sooner_synced_at_once(logs: usize, dirty_bytes: u64) -> bool {
+    let logs = u64::try_from(logs).unwrap_or(u64::MAX);
+    dirty_bytes <= logs.saturating_mul(BYTES_PER_LOG)
+}
+
 /// How much of a segment was on the disk, with its indexes, when the broker stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extent {
@@ -256,6 +267,28 @@ pub fn verdict_for(end: WalkEnd, synced: Synced) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn when_all_is_synced_at_once() {
+        let mebibyte = 1024 * 1024;
+        let table = [
+            (0, 0, true),
+            (0, 1, false),
+            (12, 0, true),
+            (12, 6 * mebibyte, true),
+            (12, 6 * mebibyte + 1, false),
+            (5000, 2500 * mebibyte, true),
+            (5000, 2501 * mebibyte, false),
+            (usize::MAX, u64::MAX, true),
+        ];
+        for (logs, dirty_bytes, expected) in table {
+            assert_eq!(
+                is_sooner_synced_at_once(logs, dirty_bytes),
+                expected,
+                "{logs} {dirty_bytes}"
+            );
+        }
+    }
 
     fn all_facts() -> Vec<SegmentFacts> {
         let states = [IndexState::Missing, IndexState::Torn, IndexState::Sound];

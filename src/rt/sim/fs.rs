@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::disk::Disk;
 use super::executor::Core;
 use super::inode::{SharedInode, look_into};
-pub use super::place::{DirectoryLock, Space, discards, exists, is_on_disk, lock_directory, space};
+pub use super::place::{DirectoryLock, Space, dirty_bytes, discards, exists, is_on_disk, lock_directory, space};
 use super::time;
 use crate::base::offset::FilePosition;
 use crate::base::time::TimestampMs;

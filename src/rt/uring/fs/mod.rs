@@ -3,6 +3,7 @@
 mod descriptor;
 mod direct;
 mod directory;
+mod dirty;
 mod file;
 mod mount;
 mod names;
@@ -16,6 +17,7 @@ pub use directory::{
     make_directory, read, remove_directory, remove_directory_all, remove_file, rename, size, space, sync_directory,
     sync_file_system, sync_names, unlink,
 };
+pub use dirty::dirty_bytes;
 pub use file::{File, Open};
 pub use mount::discards;
 pub use names::Directory;
