@@ -15,10 +15,14 @@ use crate::rt::fs::{AlignedBuffer, DirectFile};
 use crate::rt::local::Event;
 use crate::rt::{task, time};
 use crate::storage::durability::Unsynced;
+use crate::storage::error::StorageError;
 use crate::storage::log::Log;
 
 /// Logs that are synced side by side where files are running out.
 const FREEING_MAX: usize = 4;
+
+/// When a log could not be synced and its disk has not failed: its file could not be opened.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// When another sync is under way.
 const LOOK_AGAIN: Duration = Duration::from_micros(200);
@@ -237,7 +241,7 @@ async fn free(journal: Journal, slots: Vec<usize>) {
         syncing: Cell::new(0),
         running: Cell::new(FREEING_MAX),
         ended: Event::new(),
-        failed: Cell::new(false),
+        failed: RefCell::default(),
     });
     for _ in 0..FREEING_MAX {
         let (freeing, journal) = (Rc::clone(&freeing), journal.clone());
@@ -245,8 +249,9 @@ async fn free(journal: Journal, slots: Vec<usize>) {
             while let Some(log) = freeing.next_log() {
                 freeing.wait_for_turn(&journal).await;
                 freeing.syncing.set(freeing.syncing.get() + 1);
-                if log.sync_durable().await.is_err() {
-                    freeing.failed.set(true);
+                if let Err(error) = log.sync_durable().await {
+                    let log = (log.downgrade(), error);
+                    freeing.failed.borrow_mut().push(log);
                 }
                 freeing.syncing.set(freeing.syncing.get() - 1);
             }
@@ -258,15 +263,26 @@ async fn free(journal: Journal, slots: Vec<usize>) {
         let ended = freeing.ended.listen();
         ended.await;
     }
-    // After a failed sync what the files hold is needed at the next start: none is freed any more, for nobody knows now which logs to sync.
-    if !freeing.failed.get() {
-        journal.inner.is_freeing.set(false);
-        slots
-            .iter()
-            .for_each(|slot| journal.inner.ring.borrow_mut().free(*slot));
-        journal.inner.is_full.set(false);
-        free_if_wanted(&journal);
+    let failed = freeing.failed.take();
+    match failed.first() {
+        None => {
+            let mut ring = journal.inner.ring.borrow_mut();
+            slots.iter().for_each(|slot| ring.free(*slot));
+            journal.inner.is_full.set(false);
+        }
+        // What the files hold is needed at the next start.
+        Some(_) if journal.inner.health.is_offline() => return,
+        Some((_, error)) => {
+            tracing::warn!(logs = failed.len(), %error, "logs cannot be synced; the journal keeps what it has of them until they are");
+            time::sleep(TRY_AGAIN).await;
+            let mut files = journal.inner.files.borrow_mut();
+            for slot in slots {
+                files[slot].logs.extend(failed.iter().map(|(log, _)| log.clone()));
+            }
+        }
     }
+    journal.inner.is_freeing.set(false);
+    free_if_wanted(&journal);
 }
 
 /// The logs of full files, while they are synced.
@@ -282,7 +298,7 @@ struct Freeing {
     syncing: Cell<usize>,
     running: Cell<usize>,
     ended: Event,
-    failed: Cell<bool>,
+    failed: RefCell<Vec<(Weak<LogInner>, StorageError)>>,
 }
 
 impl Freeing {

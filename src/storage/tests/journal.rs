@@ -122,6 +122,79 @@ fn long_appends_and_what_a_full_journal_does_not_take_are_synced() {
     });
 }
 
+/// A log beside that of [`journaled`], with the same journal.
+async fn beside(directory: &LogDirectory, journal: &Journal) -> Log {
+    let partition = TopicPartition {
+        topic: "beside".into(),
+        partition: 0,
+    };
+    let topic_id = TopicId([6; 16]);
+    let settings = Settings {
+        segment_bytes_max: 1 << 24,
+        ..SETTINGS
+    };
+    let opened = directory.open_log(&partition, topic_id, settings, TimestampMs(0));
+    let (log, _) = opened.await.unwrap();
+    log.use_journal(journal.clone(), topic_id);
+    log
+}
+
+/// Makes batches durable until `is_enough`.
+async fn fill_until(log: &Log, mut is_enough: impl FnMut() -> bool) {
+    for index in 0.. {
+        let end = append(log, &batch(20, index)).last_offset.next();
+        log.make_durable(end).await.unwrap();
+        if is_enough() {
+            return;
+        }
+        assert!(index < 20_000, "the journal goes on as it was");
+        sleep(Duration::ZERO).await;
+    }
+}
+
+#[test]
+fn what_cannot_be_synced_stays_in_the_journal_until_it_can() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let Some((log, journal)) = journaled(&directory, 0).await else {
+            return;
+        };
+        let other = beside(&directory, &journal).await;
+        let segment = log.path().join(file_name(Offset(0), FileKind::Log));
+        let away = path.join("away");
+        for is_last in [false, true] {
+            let end = append(&log, &batch(1, 0)).last_offset.next();
+            log.make_durable(end).await.unwrap();
+            let expected = read_all(&log, 1000);
+            // Nobody can open it for now, as when a process has no descriptors left.
+            log.release_files();
+            fs::rename(&segment, &away).unwrap();
+            let before = journal.statistics();
+            fill_until(&other, || journal.statistics().overflows > before.overflows).await;
+            // It is tried again meanwhile.
+            let full = journal.statistics();
+            sleep(Duration::from_millis(1100)).await;
+            let mut turns = 0..100;
+            fill_until(&other, || turns.next().is_none()).await;
+            assert_eq!(journal.statistics().groups, full.groups, "nothing is freed");
+            fs::rename(&away, &segment).unwrap();
+            assert!(!directory.health().is_offline());
+            if !is_last {
+                fill_until(&other, || journal.statistics().groups > full.groups + 10).await;
+                continue;
+            }
+            lose_the_end(&log, 50);
+            drop((log, other, journal, directory));
+            let directory = open_directory(&path);
+            directory.begin(LeaderEpoch(1)).unwrap();
+            let (log, _) = open(&directory).await;
+            assert_eq!(log.log_end_offset(), end);
+            assert_eq!(read_all(&log, 1000), expected);
+            return;
+        }
+    });
+}
+
 fn large_batch(bytes: usize) -> Vec<u8> {
     let mut builder = BatchBuilder::new();
     let value = vec![7; bytes];
