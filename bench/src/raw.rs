@@ -17,7 +17,7 @@ use rustix::fs::{Mode, OFlags, open};
 
 use crate::batch::Templates;
 use crate::cpus::{Cpus, Placement};
-use crate::failure::{Context, Failure, Result};
+use crate::failure::{Context, Failure, Result, fail};
 use crate::number::{MIB, count, float, index, nanos};
 use crate::report::result::{Latency, Raw};
 use crate::scenario::{Codec, Metric, Records};
@@ -62,8 +62,8 @@ pub struct Settings<'a> {
     pub each: Duration,
 }
 
-/// Measures everything. What goes past the page cache comes first: it would have to wait for what is in it.
-pub fn measure(settings: &Settings<'_>, scenario: &str) -> Result<Vec<Raw>> {
+/// Measures everything, or what `is_wanted` of [`NAMES`]. What goes past the page cache comes first: it would have to wait for what is in it.
+pub fn measure(settings: &Settings<'_>, scenario: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Raw>> {
     let directory = settings.directory;
     std::fs::create_dir_all(directory).context(|| directory.display().to_string())?;
     let probe = Probe {
@@ -72,25 +72,8 @@ pub fn measure(settings: &Settings<'_>, scenario: &str) -> Result<Vec<Raw>> {
         each: settings.each,
         scenario,
     };
-    let mut all = Vec::new();
-    for (name, bytes) in [
-        ("4 KiB", 4 << 10),
-        ("16 KiB", 16 << 10),
-        ("128 KiB", 128 << 10),
-        ("1 MiB", 1 << 20),
-    ] {
-        all.push(probe.durable_write(name, bytes)?);
-    }
-    all.push(probe.synced_append()?);
-    all.push(probe.device_read()?);
-    for (name, bytes) in [("16 KiB", 16 << 10), ("128 KiB", 128 << 10), ("1 MiB", 1 << 20)] {
-        all.push(probe.page_cache_write(name, bytes)?);
-    }
-    all.extend([probe.loopback()?, probe.sendfile()?]);
-    for (name, codec) in [("lz4", Compression::Lz4), ("zstd", Compression::Zstd)] {
-        all.push(probe.codec(name, codec)?);
-    }
-    Ok(all)
+    let names = NAMES.iter().filter(|name| is_wanted(name));
+    names.map(|name| probe.named(name)).collect()
 }
 
 struct Probe<'a> {
@@ -101,9 +84,29 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    fn result(&self, name: String, bytes: u64, seconds: f64, latency: Option<&Histogram<u64>>) -> Raw {
+    /// One of [`NAMES`].
+    fn named(&self, name: &str) -> Result<Raw> {
+        match name {
+            "O_DIRECT|O_DSYNC write 4 KiB" => self.durable_write(name, 4 << 10),
+            "O_DIRECT|O_DSYNC write 16 KiB" => self.durable_write(name, 16 << 10),
+            "O_DIRECT|O_DSYNC write 128 KiB" => self.durable_write(name, 128 << 10),
+            "O_DIRECT|O_DSYNC write 1 MiB" => self.durable_write(name, 1 << 20),
+            "append and fdatasync 1 MiB" => self.synced_append(name),
+            "O_DIRECT read 1 MiB" => self.device_read(name),
+            "page-cache write 16 KiB" => self.page_cache_write(name, 16 << 10),
+            "page-cache write 128 KiB" => self.page_cache_write(name, 128 << 10),
+            "page-cache write 1 MiB" => self.page_cache_write(name, 1 << 20),
+            "loopback TCP, one stream" => self.loopback(name),
+            "sendfile loop, one stream" => self.sendfile(name),
+            "compression by lz4" => self.codec(name, Compression::Lz4),
+            "compression by zstd" => self.codec(name, Compression::Zstd),
+            _ => fail!("{name:?} is not measured; there are {NAMES:?}"),
+        }
+    }
+
+    fn result(&self, name: &str, bytes: u64, seconds: f64, latency: Option<&Histogram<u64>>) -> Raw {
         Raw {
-            name,
+            name: name.to_owned(),
             scenario: self.scenario.to_owned(),
             mib_per_second: float(bytes) / MIB / seconds,
             latency: latency.and_then(Latency::of),
@@ -111,7 +114,7 @@ impl Probe<'_> {
     }
 
     /// Repeats a step on the broker's first processor until the time is over, once at least; the bytes that it moved, and how long each step took.
-    fn repeat(&self, name: String, mut step: impl FnMut(u64) -> Result<usize>) -> Result<Raw> {
+    fn repeat(&self, name: &str, mut step: impl FnMut(u64) -> Result<usize>) -> Result<Raw> {
         let mut latency = Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3)?;
         Cpus(self.placement.broker.0[..1].to_vec()).pinned(|| {
             let began = Instant::now();
@@ -129,7 +132,7 @@ impl Probe<'_> {
     fn page_cache_write(&self, name: &str, bytes: usize) -> Result<Raw> {
         let file = self.file.open(OFlags::RDWR)?;
         let buffer = vec![7; bytes];
-        self.repeat(format!("page-cache write {name}"), |number| {
+        self.repeat(name, |number| {
             file.write_all_at(&buffer, self.file.place(number, bytes))?;
             Ok(bytes)
         })
@@ -139,32 +142,32 @@ impl Probe<'_> {
         let file = self.file.open(OFlags::RDWR | OFlags::DIRECT | OFlags::DSYNC)?;
         let buffer = vec![7; bytes + BLOCK_BYTES];
         let from = buffer.as_ptr().align_offset(BLOCK_BYTES);
-        self.repeat(format!("O_DIRECT|O_DSYNC write {name}"), |number| {
+        self.repeat(name, |number| {
             file.write_all_at(&buffer[from..from + bytes], self.file.place(number, bytes))?;
             Ok(bytes)
         })
     }
 
     /// A file that grows by one write at a time, each of which is on the disk before the next begins: what a log can do without a journal.
-    fn synced_append(&self) -> Result<Raw> {
+    fn synced_append(&self, name: &str) -> Result<Raw> {
         let bytes = 1 << 20;
         let path = self.file.path.with_extension("append");
         let file = File::create(&path)?;
         std::fs::remove_file(&path)?;
         let buffer = vec![7; bytes];
-        self.repeat("append and fdatasync 1 MiB".to_owned(), |number| {
+        self.repeat(name, |number| {
             file.write_all_at(&buffer, number * count(bytes))?;
             rustix::fs::fdatasync(&file)?;
             Ok(bytes)
         })
     }
 
-    fn device_read(&self) -> Result<Raw> {
+    fn device_read(&self, name: &str) -> Result<Raw> {
         let bytes = 1 << 20;
         let file = self.file.open(OFlags::RDONLY | OFlags::DIRECT)?;
         let mut buffer = vec![0; bytes + BLOCK_BYTES];
         let from = buffer.as_ptr().align_offset(BLOCK_BYTES);
-        self.repeat("O_DIRECT read 1 MiB".to_owned(), |number| {
+        self.repeat(name, |number| {
             file.read_exact_at(&mut buffer[from..from + bytes], self.file.place(number, bytes))?;
             Ok(bytes)
         })
@@ -182,7 +185,7 @@ impl Probe<'_> {
         };
         let templates = Templates::new(&records, 1)?;
         let mut output = Vec::new();
-        self.repeat(format!("compression by {name}"), |number| {
+        self.repeat(name, |number| {
             let body = templates.of(number).body();
             output.clear();
             compress(codec, CompressionLevel::Default, body, &mut output)
@@ -191,14 +194,14 @@ impl Probe<'_> {
         })
     }
 
-    fn loopback(&self) -> Result<Raw> {
+    fn loopback(&self, name: &str) -> Result<Raw> {
         let buffer = vec![7; SOCKET_BYTES];
-        self.stream("loopback TCP, one stream", |stream, _| Ok((&*stream).write(&buffer)?))
+        self.stream(name, |stream, _| Ok((&*stream).write(&buffer)?))
     }
 
-    fn sendfile(&self) -> Result<Raw> {
+    fn sendfile(&self, name: &str) -> Result<Raw> {
         let file = self.file.open(OFlags::RDONLY)?;
-        self.stream("sendfile loop, one stream", |stream, number| {
+        self.stream(name, |stream, number| {
             let mut place = self.file.place(number, SOCKET_BYTES);
             Ok(rustix::fs::sendfile(stream, &file, Some(&mut place), SOCKET_BYTES)?)
         })
@@ -230,7 +233,7 @@ impl Probe<'_> {
                     number += 1;
                 }
                 let bytes = received.load(Ordering::Relaxed);
-                Ok(self.result(name.to_owned(), bytes, began.elapsed().as_secs_f64(), None))
+                Ok(self.result(name, bytes, began.elapsed().as_secs_f64(), None))
             });
             drop(sender);
             let done: Result<()> = receiving
@@ -291,7 +294,7 @@ fn everything_can_be_measured() {
         file_bytes: 4 << 20,
         each: Duration::from_millis(5),
     };
-    let all = measure(&settings, "a").unwrap();
+    let all = measure(&settings, "a", |_| true).unwrap();
     assert_eq!(all.iter().map(|raw| raw.name.as_str()).collect::<Vec<_>>(), NAMES);
     for raw in &all {
         assert!(raw.mib_per_second > 0.0 && raw.scenario == "a", "{}", raw.name);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::ballast::Ballast;
 use crate::failure::{Context, Result, fail};
-use crate::raw::{FILE_BYTES, Settings, measure};
+use crate::raw::{FILE_BYTES, NAMES, Settings, measure};
 use crate::report::compare::{ceilings, compare, warnings};
 use crate::report::html::page;
 use crate::report::machine::beside_machine;
@@ -36,7 +36,8 @@ pub struct Arguments {
     /// Leaves the load generator's own ceiling out.
     #[arg(long)]
     no_sink: bool,
-    /// Seconds of each measurement of the machine itself, which come before each scenario; 0 leaves them out.
+    /// Seconds of each measurement of the machine itself, which come before each scenario, and before each round where results are held
+    /// against them; 0 leaves them out.
     #[arg(long, default_value_t = 0.5)]
     raw_seconds: f64,
     /// Seconds of load before the first run, for brokers on a Java virtual machine.
@@ -165,34 +166,43 @@ impl Race<'_> {
         Ok(())
     }
 
-    /// All rounds of a scenario: the machine, then everybody in turns.
+    /// All rounds of a scenario: the machine, then everybody in turns. What of the machine results are held against is measured in each.
     fn scenario(&mut self, scenario: &Scenario) -> Result<()> {
-        if self.arguments.raw_seconds > 0.0 {
-            let each = Duration::from_secs_f64(self.arguments.raw_seconds);
-            self.fill()?;
-            let settings = Settings {
-                directory: &self.stable.directory,
-                placement: &self.stable.placement,
-                file_bytes: FILE_BYTES,
-                each,
-            };
-            let raws = measure(&settings, &scenario.name)?;
-            append(
-                &self.arguments.out,
-                &raws.iter().cloned().map(Line::Raw).collect::<Vec<_>>(),
-            )?;
-            self.raws.extend(raws);
-        }
+        self.machine(scenario, |_| true)?;
         let is_produce_alone = scenario.produce.is_some() && scenario.consume.is_empty() && scenario.backlog.is_none();
         if is_produce_alone && !self.arguments.no_sink {
             self.one(scenario, Contestant::Sink, 0)?;
         }
         for round in 0..self.arguments.rounds {
+            if round > 0 {
+                self.machine(scenario, |name| {
+                    scenario.machine_goals.iter().any(|goal| goal.probe == name)
+                })?;
+            }
             self.one(scenario, self.stable.ours(), round)?;
             for other in &scenario.against {
                 self.one(scenario, *other, round)?;
             }
         }
+        Ok(())
+    }
+
+    /// Measures what is wanted of the machine itself.
+    fn machine(&mut self, scenario: &Scenario, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+        if self.arguments.raw_seconds <= 0.0 || !NAMES.iter().any(|name| is_wanted(name)) {
+            return Ok(());
+        }
+        self.fill()?;
+        let settings = Settings {
+            directory: &self.stable.directory,
+            placement: &self.stable.placement,
+            file_bytes: FILE_BYTES,
+            each: Duration::from_secs_f64(self.arguments.raw_seconds),
+        };
+        let raws = measure(&settings, &scenario.name, is_wanted)?;
+        let lines: Vec<_> = raws.iter().cloned().map(Line::Raw).collect();
+        append(&self.arguments.out, &lines)?;
+        self.raws.extend(raws);
         Ok(())
     }
 

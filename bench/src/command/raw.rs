@@ -37,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         each: Duration::from_secs_f64(arguments.seconds),
     };
     let mut table = Table::new(&["the machine without a broker", "MiB/s", "p50 us", "p99 us", "p99.9 us"]);
-    for raw in measure(&settings, "")? {
+    for raw in measure(&settings, "", |_| true)? {
         let of = |value: fn(&Latency) -> f64| {
             raw.latency
                 .as_ref()
