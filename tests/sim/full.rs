@@ -22,22 +22,23 @@ fn partition() -> TopicPartition {
     }
 }
 
+/// Appends a batch of one record with this value.
+pub fn append_value(log: &Log, value: &[u8]) -> Result<(), StorageError> {
+    let mut builder = BatchBuilder::new();
+    let record = Record::new(time::wall(), None, Some(value));
+    builder.append(&record).expect("a record");
+    let bytes = builder.build().expect("a batch");
+    let view = view(&bytes);
+    let batches = [NewBatch::as_it_is(&view)];
+    log.append(&batches, Origin::Client, LeaderEpoch(0), time::wall())
+        .map(drop)
+}
+
 /// Appends until there is no room; the first offsets of the segments.
 fn fill(log: &Log) -> Vec<Offset> {
     for _ in 0..1000 {
-        let mut builder = BatchBuilder::new();
-        let record = Record::new(time::wall(), None, Some(&[7; 300]));
-        builder.append(&record).expect("a record");
-        let bytes = builder.build().expect("a batch");
-        let view = view(&bytes);
-        let appended = log.append(
-            &[NewBatch::as_it_is(&view)],
-            Origin::Client,
-            LeaderEpoch(0),
-            time::wall(),
-        );
-        match appended {
-            Ok(_) => {}
+        match append_value(log, &[7; 300]) {
+            Ok(()) => {}
             Err(StorageError::Full { .. }) => {
                 return log.with_state(|state| state.segments().iter().map(|segment| segment.base_offset).collect());
             }

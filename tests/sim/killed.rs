@@ -4,13 +4,12 @@ use std::path::Path;
 
 use duramen::base::ids::{LeaderEpoch, NodeId, TopicId, TopicPartition};
 use duramen::base::offset::Offset;
-use duramen::log::{Origin, Settings};
-use duramen::record::{BatchBuilder, Record};
+use duramen::log::Settings;
 use duramen::rt::sim::{Faults, Image, Random, Simulation};
 use duramen::rt::time;
-use duramen::storage::{Claim, Log, LogDirectory, NewBatch};
+use duramen::storage::{Claim, Log, LogDirectory};
 
-use crate::shadow::view;
+use crate::full::append_value;
 
 const DATA: &str = "/data";
 const LOGS: i32 = 3;
@@ -37,23 +36,6 @@ fn ends(logs: &[Log]) -> Vec<Offset> {
     logs.iter().map(Log::log_end_offset).collect()
 }
 
-fn append(log: &Log, batches: u64) {
-    for _ in 0..batches {
-        let mut builder = BatchBuilder::new();
-        let record = Record::new(time::wall(), None, Some(&[7; 100]));
-        builder.append(&record).expect("a record");
-        let bytes = builder.build().expect("a batch");
-        let view = view(&bytes);
-        let appended = log.append(
-            &[NewBatch::as_it_is(&view)],
-            Origin::Client,
-            LeaderEpoch(0),
-            time::wall(),
-        );
-        appended.expect("it is appended");
-    }
-}
-
 #[test]
 fn what_a_start_finds_in_the_page_cache_is_on_the_disk_before_it_is_served() {
     for seed in 0..SEEDS {
@@ -61,7 +43,9 @@ fn what_a_start_finds_in_the_page_cache_is_on_the_disk_before_it_is_served() {
             let (directory, logs) = open().await;
             let mut random = Random::new(seed);
             for log in &logs {
-                append(log, random.below(30));
+                for _ in 0..random.below(30) {
+                    append_value(log, &[7; 100]).expect("it is appended");
+                }
             }
             let written = ends(&logs);
             drop((directory, logs));
