@@ -56,6 +56,13 @@ impl StepBytes {
         self.next.get()
     }
 
+    /// As [`StepBytes::note`] of a step of another length; a much shorter one tells nothing.
+    pub fn note_other(&self, bytes: usize, took: Duration) {
+        if bytes >= self.least {
+            self.note(took.mul_f64(self.next.get() as f64 / bytes as f64));
+        }
+    }
+
     /// A step of that length took so long.
     pub fn note(&self, took: Duration) {
         let brief_steps = if took < self.lasting / 2 {

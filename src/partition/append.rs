@@ -65,7 +65,7 @@ impl Partition {
     pub fn begin_append(&self, what: Append, now: TimestampMs) -> Begun {
         if self.turns.is_free(what.source)
             && !self.log.is_writing_ahead()
-            && !self.log.is_slow()
+            && !self.log.takes_steps(what.batch.len())
             && let Some(done) = self.append_at_once(&what, now).transpose()
         {
             return Begun::Done(done);

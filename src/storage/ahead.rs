@@ -46,8 +46,14 @@ const STEP_BYTES_MAX: usize = if cfg!(feature = "sim") {
     APPEND_STEP_BYTES / 2
 };
 
+/// Steps of a write that are taken at once: those of a batch up to [`APPEND_STEP_BYTES`] where memory is there.
+const STEPS_AT_ONCE_MAX: usize = if cfg!(feature = "sim") { 1 << 20 } else { 2 };
+
 /// Most bytes of one write through the ring.
 const RING_BYTES_MAX: usize = if cfg!(feature = "sim") { 256 } else { 256 * 1024 };
+
+/// Of a file system: where its blocks are smaller, a batch goes through the ring that need not.
+const BLOCK_BYTES: u64 = 4096;
 
 /// The end of a log while a batch is written ahead.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ pub(super) struct Place {
     /// The ring is writing, or the file system finds or frees blocks.
     is_in_flight: Cell<bool>,
     pub(super) landed: Event,
-    step_bytes: StepBytes,
+    pub(super) step_bytes: StepBytes,
     written: RefCell<Option<Written>>,
     /// A segment whose files are being made.
     pub(super) rolling: Cell<Option<Rolling>>,
@@ -147,7 +153,7 @@ impl Log {
         }
         self.roll_ahead(batch, &context).await?;
         let records = batch.records();
-        if records.len() <= STEP_BYTES_MIN && !self.is_slow() {
+        if records.len() <= STEP_BYTES_MIN && !self.makes_wait(BATCH_HEADER_BYTES + records.len()) {
             return Ok(ahead);
         }
         let Some((file, begin)) = self.begin_ahead(batch, &context)? else {
@@ -156,7 +162,10 @@ impl Log {
         loop {
             let at = begin.plus(ahead.bytes as u64);
             let rest = records.get(ahead.bytes..).unwrap_or_default();
-            let is_slow = self.is_slow();
+            let is_slow = match ahead.bytes {
+                0 => self.makes_wait(BATCH_HEADER_BYTES + rest.len()),
+                _ => self.is_slow_disk(),
+            };
             let length = match is_slow {
                 true => rest.len().min(RING_BYTES_MAX),
                 false => self.inner.place.step_bytes.at(at),
@@ -182,10 +191,34 @@ impl Log {
         Ok(ahead)
     }
 
-    /// Whether the disk makes those wait who write: then [`Log::write_ahead`] does not hold the core.
+    /// Whether to write a batch of so many bytes may take longer than a step: then [`Log::write_ahead`] does not hold the core.
     #[must_use]
-    pub fn is_slow(&self) -> bool {
+    pub fn takes_steps(&self, bytes: usize) -> bool {
+        let at_once_max = self.inner.place.step_bytes.next() * STEPS_AT_ONCE_MAX;
+        bytes > at_once_max + at_once_max / 16 || self.makes_wait(bytes)
+    }
+
+    /// Whether who writes a batch of so many bytes may have to wait for the disk.
+    fn makes_wait(&self, bytes: usize) -> bool {
+        self.is_slow_disk() || (self.inner.durability.syncing_active.is_taken() && self.may_wait_for_sync(bytes))
+    }
+
+    fn is_slow_disk(&self) -> bool {
         self.inner.health.pace().is_slow(time::now())
+    }
+
+    /// Whether a batch of so many bytes may wait for the sync that is under way: the file system locks the map of a file's blocks while it
+    /// notes which were written, and who writes on in the last of them, or beyond those that are reserved, changes that map too.
+    fn may_wait_for_sync(&self, bytes: usize) -> bool {
+        let (_, end) = self.active_end();
+        let new_end = end + bytes as u64;
+        end.div_ceil(BLOCK_BYTES) == new_end.div_ceil(BLOCK_BYTES) || new_end > self.inner.place.reserve.borrow().to()
+    }
+
+    /// Notes what a write on the spot took, of any length.
+    pub(super) fn note_written(&self, bytes: usize, watch: &Watch) {
+        self.inner.place.step_bytes.note_other(bytes, watch.took());
+        self.inner.health.pace().note_on_the_spot(watch);
     }
 
     fn write_step(&self, file: &File, at: FilePosition, slice: &[u8]) -> std::io::Result<()> {

@@ -298,7 +298,7 @@ impl Log {
     fn write(&self, files: &mut Files, position: FilePosition, parts: &[&[u8]]) -> Result<(), StorageError> {
         let watch = Watch::begin();
         let written = files.active_log()?.write_at(position, parts);
-        self.inner.health.pace().note_on_the_spot(&watch);
+        self.note_written(parts.iter().map(|part| part.len()).sum(), &watch);
         written.map_err(|error| self.not_written(files, &error))
     }
 

@@ -81,6 +81,8 @@ pub(super) struct Durability {
     filling: Cell<u64>,
     freeing: Cell<u64>,
     syncing: Gate,
+    /// The active segment's file is on its way to the disk.
+    pub(super) syncing_active: Gate,
     pub(super) checkpointing: Gate,
     /// Bytes of batches that were appended, and that a walk of recovery has met.
     pub(super) bytes_appended: Cell<u64>,
@@ -118,6 +120,7 @@ impl Durability {
             filling: Cell::new(0),
             freeing: Cell::new(0),
             syncing: Gate::default(),
+            syncing_active: Gate::default(),
             bytes_appended: Cell::new(0),
             bytes_at_recovery_point: Cell::new(0),
             checkpointing: Gate::default(),
@@ -309,6 +312,7 @@ impl Log {
     }
 
     async fn sync_files(&self) -> Result<End, StorageError> {
+        let durability = &self.inner.durability;
         let written = End::of(&self.inner.state.borrow());
         let (closing, active, active_base) = {
             let mut files = self.inner.files.borrow_mut();
@@ -320,7 +324,10 @@ impl Log {
                 is_synced.set(true);
             }
         }
-        self.sync(&active, active_base).await?;
+        {
+            let _turn = durability.syncing_active.enter().await;
+            self.sync(&active, active_base).await?;
+        }
         self.sync_names().await?;
         Ok(written)
     }

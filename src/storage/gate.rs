@@ -20,6 +20,11 @@ impl Gate {
         (!self.is_taken.replace(true)).then(|| Turn(self))
     }
 
+    /// Whether one has it.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken.get()
+    }
+
     pub(super) async fn enter(&self) -> Turn<'_> {
         loop {
             let left = self.left.listen();

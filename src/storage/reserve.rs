@@ -127,6 +127,11 @@ impl Reserve {
         self.is_giving_back
     }
 
+    /// Up to here the active segment has blocks.
+    pub(super) fn to(&self) -> u64 {
+        self.active.to
+    }
+
     /// The active segment's file was cut off at its last batch.
     pub(super) fn note_cut(&mut self) {
         self.active.forget();
@@ -282,7 +287,7 @@ impl Log {
     }
 
     /// The active segment, and where it ends.
-    fn active_end(&self) -> (Offset, u64) {
+    pub(super) fn active_end(&self) -> (Offset, u64) {
         self.with_state(|state| {
             let segment = state.active_segment();
             (segment.base_offset, u64::from(segment.bytes))

@@ -1,5 +1,7 @@
 //! Long batches that are written ahead of their append.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::*;
@@ -119,7 +121,7 @@ fn batches_written_ahead_wait_for_one_another() {
 /// Makes the disk of a log one that makes writers wait.
 fn slow_down(log: &Log) {
     log.health().pace().note_wait(crate::rt::time::now());
-    assert!(log.is_slow());
+    assert!(log.takes_steps(1));
 }
 
 #[test]
@@ -139,6 +141,54 @@ fn on_a_slow_disk_all_of_any_batch_is_written_ahead() {
             assert_eq!(file_bytes(&log, 0), log.bytes());
         }
         assert_eq!(read_all(&log, 1 << 20), [0, 3, 8]);
+    });
+}
+
+#[test]
+fn beside_a_sync_all_of_a_short_batch_is_written_ahead() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open_roomy(&directory).await;
+        append(&log, &batch(3, 0));
+        let synced = log.clone();
+        let (ended, has_ended) = crate::rt::local::oneshot();
+        crate::rt::task::spawn(async move {
+            let _ = ended.send(synced.make_durable(Offset(3)).await);
+        });
+        assert!(!log.takes_steps(1));
+        crate::rt::task::yield_now().await;
+        assert!(log.takes_steps(1));
+        has_ended.await.unwrap().unwrap();
+        assert!(!log.takes_steps(1));
+
+        let turn = log.inner.durability.syncing_active.try_enter();
+        let (bytes, before) = (batch(2, 0), file_bytes(&log, 0));
+        let ahead = write_ahead(&log, &bytes).await;
+        assert_eq!(file_bytes(&log, 0), before + bytes.len() as u64);
+        assert_eq!(append_behind(&log, &bytes, &ahead).base_offset, Offset(3));
+        drop(turn);
+        drop(ahead);
+        assert_eq!(records_at(&log, 3), records_of(&bytes));
+        assert_eq!(read_all(&log, 1 << 20), [0, 3]);
+    });
+}
+
+#[test]
+fn where_memory_has_to_be_found_first_fewer_bytes_are_written_at_once() {
+    on_core(async |path| {
+        let directory = open_directory(&path);
+        let (log, _) = open_roomy(&directory).await;
+        let place = &log.inner.place;
+        for (took_us, times, at_once) in [(10, 16, 128), (300, 1, 64), (300, 2, 32), (300, 9, 32), (10, 8, 64)] {
+            for _ in 0..times {
+                // Of a batch twice as long as a step, and of one that tells nothing.
+                let bytes = place.step_bytes.next() * 2;
+                place.step_bytes.note_other(bytes, Duration::from_micros(took_us));
+                place.step_bytes.note_other(200, Duration::from_millis(1));
+            }
+            assert!(!log.takes_steps(at_once * 1024 + 61), "{took_us} us");
+            assert!(log.takes_steps(at_once * 1024 * 9 / 8), "{took_us} us");
+        }
     });
 }
 
