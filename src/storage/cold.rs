@@ -39,9 +39,7 @@ impl ColdRange {
     /// What the read says.
     pub async fn warm(&self) -> io::Result<()> {
         let begin = FilePosition(self.position.0 / WARMED_BYTES * WARMED_BYTES);
-        let length = usize::try_from(WARMED_BYTES).unwrap_or(usize::MAX);
-        // The bytes are dropped: they are in the page cache then.
-        self.file.read_cold(begin, length).await.map(drop)
+        self.file.bring_in(begin, WARMED_BYTES).await
     }
 }
 

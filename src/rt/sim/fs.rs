@@ -211,7 +211,20 @@ impl File {
         true
     }
 
-    pub(in crate::rt) async fn make_resident(&self, _position: FilePosition, _length: u64) -> io::Result<()> {
+    pub(in crate::rt) async fn make_resident(
+        &self,
+        _position: FilePosition,
+        _length: u64,
+        _end: FilePosition,
+    ) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(in crate::rt) fn read_ahead(&self, _position: FilePosition) {}
+
+    /// # Errors
+    /// None.
+    pub async fn bring_in(&self, _position: FilePosition, _length: u64) -> io::Result<()> {
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::{opcode, squeue, types};
 
@@ -17,13 +18,24 @@ use crate::rt::uring::reactor::Reactor;
 #[derive(Debug)]
 pub(super) struct Descriptor {
     owned: ManuallyDrop<OwnedFd>,
+    /// The page cache lacked some of the file when it was wanted.
+    was_cold: AtomicBool,
 }
 
 impl Descriptor {
     pub fn new(owned: OwnedFd) -> Self {
         Self {
             owned: ManuallyDrop::new(owned),
+            was_cold: AtomicBool::new(false),
         }
+    }
+
+    pub fn was_cold(&self) -> bool {
+        self.was_cold.load(Ordering::Relaxed)
+    }
+
+    pub fn set_cold(&self) {
+        self.was_cold.store(true, Ordering::Relaxed);
     }
 
     /// Whether the last one who closes it ends the file itself.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use io_uring::{opcode, types};
+use io_uring::{opcode, squeue, types};
 use rustix::fs::{Advice, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
@@ -264,6 +264,13 @@ impl File {
     /// `WouldBlock` when not all of it is in the page cache; what `preadv2(2)` says.
     pub fn read_warm_at(&self, position: FilePosition, into: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
+        if self.descriptor.was_cold() {
+            // Of a page that is missing the kernel would begin to read, and wait for who reads there already.
+            let length = (into.len() as u64).min(self.len()?.saturating_sub(position.0));
+            if length > 0 && residency::is_cached(self.descriptor.as_fd(), position, length) == Some(false) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
         while filled < into.len() {
             let at = position.0 + u64::try_from(filled).unwrap_or(0);
             let mut rest = [IoSliceMut::new(&mut into[filled..])];
@@ -291,11 +298,16 @@ impl File {
     ///
     /// # Errors
     /// What `pread(2)` says; `bytes` is lost then.
-    pub async fn read_cold_onto(
+    pub async fn read_cold_onto(&self, position: FilePosition, bytes: Vec<u8>, length: usize) -> io::Result<Vec<u8>> {
+        self.read_onto(position, bytes, length, squeue::Flags::empty()).await
+    }
+
+    pub(super) async fn read_onto(
         &self,
         position: FilePosition,
         mut bytes: Vec<u8>,
         length: usize,
+        flags: squeue::Flags,
     ) -> io::Result<Vec<u8>> {
         let reactor = Reactor::current();
         let begin = bytes.len();
@@ -306,7 +318,8 @@ impl File {
             let target = bytes.spare_capacity_mut().as_mut_ptr().cast();
             let entry = opcode::Read::new(self.fd(), target, u32::try_from(wanted).unwrap_or(u32::MAX))
                 .offset(at.0)
-                .build();
+                .build()
+                .flags(flags);
             // SAFETY: the held vector owns the spare capacity that is written, the held descriptor is open.
             let (result, (_, mut filled)) =
                 unsafe { reactor.submit(entry, (Arc::clone(&self.descriptor), bytes)) }.await;
@@ -390,16 +403,6 @@ impl File {
         )?)
     }
 
-    /// Brings the range into the page cache through the ring, when it is not there.
-    pub(in crate::rt) async fn make_resident(&self, position: FilePosition, length: u64) -> io::Result<()> {
-        if !self.is_resident(position, length) {
-            // The bytes are dropped: reading them is the one way to wait for them that works on every file system.
-            self.read_cold(position, usize::try_from(length).unwrap_or(COLD_READ_BYTES_MAX))
-                .await?;
-        }
-        Ok(())
-    }
-
     /// One `sendfile(2)` to a socket that does not block; gives how many bytes it took.
     pub(in crate::rt) fn send_to(&self, socket: impl AsFd, position: FilePosition, length: u64) -> io::Result<u64> {
         let mut at = position.0;
@@ -408,7 +411,11 @@ impl File {
         Ok(u64::try_from(sent).unwrap_or(0))
     }
 
-    fn fd(&self) -> types::Fd {
+    pub(super) fn descriptor(&self) -> &Arc<Descriptor> {
+        &self.descriptor
+    }
+
+    pub(super) fn fd(&self) -> types::Fd {
         types::Fd(self.descriptor.as_raw_fd())
     }
 }

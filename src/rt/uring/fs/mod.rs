@@ -1,5 +1,6 @@
 //! Files and directories. What the page cache answers is done at once; what waits for a disk goes through the ring.
 
+mod cold;
 mod descriptor;
 mod direct;
 mod directory;

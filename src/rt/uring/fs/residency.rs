@@ -38,19 +38,26 @@ pub(super) fn is_resident(file: BorrowedFd<'_>, position: FilePosition, length: 
     if length == 0 {
         return true;
     }
-    // Pages that a readahead has asked for are counted as cached before their data is there. It comes in order, so the last page tells.
-    if !page_is_ready(file, position.0 + length - 1) {
+    // First: a look at a page that is missing has the kernel read it.
+    if is_cached(file, position, length) == Some(false) {
         return false;
     }
-    if !NO_CACHESTAT.load(Ordering::Relaxed) {
-        if let Some(cached) = cached_pages(file, position, length) {
-            let first = position.0 / PAGE_BYTES;
-            let last = (position.0 + length - 1) / PAGE_BYTES;
-            return cached > last - first;
-        }
-        NO_CACHESTAT.store(true, Ordering::Relaxed);
+    // Pages that are being read are counted as cached before their data is there. It comes in order, so the ends of the range tell.
+    page_is_ready(file, position.0 + length - 1) && page_is_ready(file, position.0)
+}
+
+/// Whether all pages of the range are cached or being read; `None` where the kernel does not tell.
+pub(super) fn is_cached(file: BorrowedFd<'_>, position: FilePosition, length: u64) -> Option<bool> {
+    if NO_CACHESTAT.load(Ordering::Relaxed) {
+        return None;
     }
-    page_is_ready(file, position.0)
+    let Some(cached) = cached_pages(file, position, length) else {
+        NO_CACHESTAT.store(true, Ordering::Relaxed);
+        return None;
+    };
+    let first = position.0 / PAGE_BYTES;
+    let last = (position.0 + length - 1) / PAGE_BYTES;
+    Some(cached > last - first)
 }
 
 fn cached_pages(file: BorrowedFd<'_>, position: FilePosition, length: u64) -> Option<u64> {

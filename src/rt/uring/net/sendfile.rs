@@ -20,11 +20,15 @@ impl Socket {
         length: u64,
     ) -> io::Result<()> {
         let step_bytes = &self.reactor.sendfile_bytes;
+        let end = position.plus(length);
         let mut sent = 0;
         while sent < length {
             let at = position.plus(sent);
             let slice = (length - sent).min(step_bytes.at(at) as u64);
-            file.make_resident(at, slice).await?;
+            file.make_resident(at, slice, end).await?;
+            if sent == 0 {
+                file.read_ahead(end);
+            }
             begin_part("sendfile");
             let began = time::now();
             let outcome = file.send_to(self.descriptor(), at, slice);

@@ -144,6 +144,46 @@ fn cold_ranges_are_told_from_warm_ones_and_read_through_the_ring() {
     });
 }
 
+#[test]
+fn of_a_file_that_was_cold_what_comes_next_is_read_and_no_more() {
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        const PIECE: u64 = 1 << 20;
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        let bytes = pattern(4 << 20);
+        file.write_at(FilePosition(0), &[&bytes]).unwrap();
+        file.sync_data().await.unwrap();
+        file.evict().unwrap();
+        let mut into = [0; 100];
+        file.read_ahead(FilePosition(PIECE));
+        assert!(!file.is_resident(FilePosition(PIECE), 1), "nobody has met a cold page");
+        // What is wanted of a range, and the rest of it; nothing behind.
+        file.make_resident(FilePosition(0), 4096, FilePosition(PIECE / 2))
+            .await
+            .unwrap();
+        assert!(file.is_resident(FilePosition(0), PIECE / 2));
+        assert!(!file.is_resident(FilePosition(PIECE / 2), 1));
+        // A look at a page that is missing does not read it.
+        let look = |at: u64, into: &mut [u8]| file.read_warm_at(FilePosition(at), into).map_err(|error| error.kind());
+        assert_eq!(look(PIECE, &mut into), Err(std::io::ErrorKind::WouldBlock));
+        assert!(!file.is_resident(FilePosition(PIECE), 1));
+        assert_eq!(look(0, &mut into), Ok(100));
+        assert_eq!(look(4 * PIECE, &mut into), Ok(0));
+        file.read_ahead(FilePosition(PIECE));
+        let come = async {
+            while !file.is_resident(FilePosition(PIECE), PIECE) {
+                yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(20), come).await.expect("it comes");
+        assert!(!file.is_resident(FilePosition(2 * PIECE), PIECE));
+        file.read_ahead(FilePosition(4 * PIECE));
+        file.bring_in(FilePosition(PIECE / 2), 4 * PIECE).await.unwrap();
+        assert!(file.is_resident(FilePosition(0), 4 * PIECE));
+    });
+}
+
 /// Sends header, a range of a file and a trailer to a slow reader.
 fn send_to_slow_reader(cold: bool) {
     let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
