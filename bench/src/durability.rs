@@ -12,7 +12,8 @@
 //! cost is in the rounds that come after.
 //!
 //! Ways: the journal, a sync of each partition's segment, and the device alone (one O_DIRECT write of as many bytes, flushed,
-//! into a file that was written before). The ways take turns in every round, so that they meet the same machine.
+//! into a file that was written before). Journal and device take turns in every round, and so do the numbers of partitions, so that they
+//! meet the same machine.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -118,47 +119,103 @@ async fn measure(arguments: &Arguments) -> Result<(), Error> {
         "{:<12}{:>11}{:>10}{:>10}{:>10}{:>10}{:>12}{:>14}",
         "way", "partitions", "p50", "p99", "p99.9", "max", "appends p50", "bytes a round"
     );
-    for partitions in &arguments.partitions {
-        compare(arguments, *partitions).await?;
-    }
-    Ok(())
+    compare(arguments).await
 }
 
-/// All ways for one number of partitions, in turns.
-async fn compare(arguments: &Arguments, partitions: i32) -> Result<(), Error> {
-    let path = arguments.directory.join(format!("{partitions}-partitions"));
-    let directory = LogDirectory::open(&path, Claim::of(NodeId(1)))?;
-    directory.begin(LeaderEpoch(1))?;
-    let journal = Journal::open(&directory, ShardId(0), arguments.journal_bytes)?;
-    let journal = journal.ok_or("the file system has no O_DIRECT: there is no journal to measure")?;
-    let with_journal = open_logs(&directory, "journal", partitions, Some(&journal)).await?;
-    let with_sync = open_logs(&directory, "sync", partitions, None).await?;
+/// The logs of one number of partitions, and what their rounds took.
+struct Contender {
+    partitions: i32,
+    journal: Journal,
+    with_journal: Vec<Log>,
+    with_sync: Vec<Log>,
+    raw: RawFile,
+    /// Of a round in the journal.
+    bytes: usize,
+    journaled: Times,
+    synced: Times,
+    device: Times,
+}
+
+impl Contender {
+    async fn open(arguments: &Arguments, partitions: i32, batch: &[u8]) -> Result<Self, Error> {
+        let path = arguments.directory.join(format!("{partitions}-partitions"));
+        let directory = LogDirectory::open(&path, Claim::of(NodeId(1)))?;
+        directory.begin(LeaderEpoch(1))?;
+        let journal = Journal::open(&directory, ShardId(0), arguments.journal_bytes)?;
+        let journal = journal.ok_or("the file system has no O_DIRECT: there is no journal to measure")?;
+        let with_journal = open_logs(&directory, "journal", partitions, Some(&journal)).await?;
+        let with_sync = open_logs(&directory, "sync", partitions, None).await?;
+        // The first round makes the journal's files; they are waited for, as a broker that has run for a while has them.
+        round(&with_journal, batch).await?;
+        time::sleep(Duration::from_millis(500)).await;
+        let bytes = group_bytes(&journal, &with_journal, batch).await?;
+        Ok(Self {
+            partitions,
+            journal,
+            with_journal,
+            with_sync,
+            raw: RawFile::new(&path, bytes).await?,
+            bytes,
+            journaled: Times::new()?,
+            synced: Times::new()?,
+            device: Times::new()?,
+        })
+    }
+
+    async fn round(&mut self, index: u32, batch: &[u8]) -> Result<(), Error> {
+        round_into(&self.with_journal, batch, &mut self.journaled).await?;
+        self.raw.write_into(index, &mut self.device).await
+    }
+
+    async fn round_of_syncs(&mut self, index: u32, batch: &[u8]) -> Result<(), Error> {
+        // Syncs of a thousand partitions take long: fewer rounds tell as much.
+        let every = 1 + self.partitions / 100;
+        if index.is_multiple_of(every.unsigned_abs()) {
+            round_into(&self.with_sync, batch, &mut self.synced).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(self, arguments: &Arguments, batch: &[u8]) -> Result<(), Error> {
+        self.device.line("device", self.partitions, self.bytes);
+        self.journaled.line("journal", self.partitions, self.bytes);
+        self.synced.line("fdatasync", self.partitions, self.bytes);
+        for (way, logs) in [("journal/s", &self.with_journal), ("fdatasync/s", &self.with_sync)] {
+            let times = steady(arguments, logs, batch).await?;
+            times.line(way, self.partitions, 0);
+        }
+        let statistics = self.journal.statistics();
+        if statistics.overflows > 0 {
+            println!("  the journal was full {} times", statistics.overflows);
+        }
+        Ok(())
+    }
+}
+
+/// All ways for each number of partitions, in turns: the rounds of the journal and of the device first, then those of syncs, after which a
+/// disk is busy for a while.
+async fn compare(arguments: &Arguments) -> Result<(), Error> {
     let batch = batch(arguments.record_bytes)?;
-    // The first round makes the journal's files; they are waited for, as a broker that has run for a while has them.
-    round(&with_journal, &batch).await?;
-    time::sleep(Duration::from_millis(500)).await;
-    let bytes = group_bytes(&journal, &with_journal, &batch).await?;
-    let raw = RawFile::new(&path, bytes).await?;
-    let (mut journaled, mut synced, mut device) = (Times::new()?, Times::new()?, Times::new()?);
-    // Syncs of a thousand partitions take long: fewer rounds tell as much.
-    let every = 1 + partitions / 100;
+    let mut contenders = Vec::new();
+    for partitions in &arguments.partitions {
+        contenders.push(Contender::open(arguments, *partitions, &batch).await?);
+    }
     for index in 0..arguments.rounds {
-        round_into(&with_journal, &batch, &mut journaled).await?;
-        raw.write_into(index, &mut device).await?;
-        if index % every.unsigned_abs() == 0 {
-            round_into(&with_sync, &batch, &mut synced).await?;
+        // Another begins each time.
+        let first = 1.min(contenders.len());
+        contenders.rotate_left(first);
+        for contender in &mut contenders {
+            contender.round(index, &batch).await?;
         }
     }
-    device.line("device", partitions, bytes);
-    journaled.line("journal", partitions, bytes);
-    synced.line("fdatasync", partitions, bytes);
-    for (way, logs) in [("journal/s", &with_journal), ("fdatasync/s", &with_sync)] {
-        let times = steady(arguments, logs, &batch).await?;
-        times.line(way, partitions, 0);
+    for index in 0..arguments.rounds {
+        for contender in &mut contenders {
+            contender.round_of_syncs(index, &batch).await?;
+        }
     }
-    let statistics = journal.statistics();
-    if statistics.overflows > 0 {
-        println!("  the journal was full {} times", statistics.overflows);
+    contenders.sort_by_key(|contender| contender.partitions);
+    for contender in contenders {
+        contender.tell(arguments, &batch).await?;
     }
     Ok(())
 }
