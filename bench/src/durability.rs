@@ -26,7 +26,7 @@ use duramen::base::time::TimestampMs;
 use duramen::log::{Origin, Settings};
 use duramen::record::{BatchBuilder, BatchView, Record};
 use duramen::rt::fs::{AlignedBuffer, BLOCK_BYTES, DirectFile, File, Open};
-use duramen::rt::{cores, task, time};
+use duramen::rt::{cores, probe, task, time};
 use duramen::storage::{AwaitsDisk, Claim, JOURNALED_BYTES_MAX, Journal, Log, LogDirectory, NewBatch, WaitEnd};
 use hdrhistogram::Histogram;
 
@@ -55,7 +55,7 @@ pub struct Arguments {
     /// Appends a second, over all partitions, where they come steadily.
     #[arg(long, default_value_t = 2000)]
     rate: u32,
-    /// Seconds of each way where appends come steadily.
+    /// Seconds of each way where appends come steadily, one after the other in turns.
     #[arg(long, default_value_t = 5)]
     seconds: u32,
     /// Instead of all that: batches of these sizes, through the journal and by a sync, to find the size from which a sync is better.
@@ -67,6 +67,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Error> {
+    probe::check().map_err(|missing| missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let plans = cores::plan(1, None)?;
     let handles = cores::run(&plans, move |_| {
         let arguments = arguments.clone();
@@ -134,6 +135,8 @@ struct Contender {
     journaled: Times,
     synced: Times,
     device: Times,
+    journaled_steady: Times,
+    synced_steady: Times,
 }
 
 impl Contender {
@@ -159,6 +162,8 @@ impl Contender {
             journaled: Times::new()?,
             synced: Times::new()?,
             device: Times::new()?,
+            journaled_steady: Times::new()?,
+            synced_steady: Times::new()?,
         })
     }
 
@@ -176,19 +181,27 @@ impl Contender {
         Ok(())
     }
 
-    async fn tell(self, arguments: &Arguments, batch: &[u8]) -> Result<(), Error> {
+    /// A second of appends at a fixed rate, each way.
+    async fn steady(&mut self, rate: u32, batch: &[u8]) -> Result<(), Error> {
+        self.journaled_steady
+            .durable
+            .add(steady(rate, &self.with_journal, batch).await?)?;
+        self.synced_steady
+            .durable
+            .add(steady(rate, &self.with_sync, batch).await?)?;
+        Ok(())
+    }
+
+    fn tell(&self) {
         self.device.line("device", self.partitions, self.bytes);
         self.journaled.line("journal", self.partitions, self.bytes);
         self.synced.line("fdatasync", self.partitions, self.bytes);
-        for (way, logs) in [("journal/s", &self.with_journal), ("fdatasync/s", &self.with_sync)] {
-            let times = steady(arguments, logs, batch).await?;
-            times.line(way, self.partitions, 0);
-        }
+        self.journaled_steady.line("journal/s", self.partitions, 0);
+        self.synced_steady.line("fdatasync/s", self.partitions, 0);
         let statistics = self.journal.statistics();
         if statistics.overflows > 0 {
             println!("  the journal was full {} times", statistics.overflows);
         }
-        Ok(())
     }
 }
 
@@ -213,10 +226,13 @@ async fn compare(arguments: &Arguments) -> Result<(), Error> {
             contender.round_of_syncs(index, &batch).await?;
         }
     }
-    contenders.sort_by_key(|contender| contender.partitions);
-    for contender in contenders {
-        contender.tell(arguments, &batch).await?;
+    for _ in 0..arguments.seconds {
+        for contender in &mut contenders {
+            contender.steady(arguments.rate, &batch).await?;
+        }
     }
+    contenders.sort_by_key(|contender| contender.partitions);
+    contenders.iter().for_each(Contender::tell);
     Ok(())
 }
 
@@ -332,11 +348,9 @@ async fn round(logs: &[Log], batch: &[u8]) -> Result<(Duration, Duration), Error
     Ok((appended.since(began), time::now().since(appended)))
 }
 
-/// Appends at a fixed rate.
-async fn steady(arguments: &Arguments, logs: &[Log], batch: &[u8]) -> Result<Times, Error> {
-    let times = Rc::new(std::cell::RefCell::new(Times::new()?));
-    let rate = arguments.rate;
-    let appends = rate * arguments.seconds;
+/// A second of appends at a fixed rate; microseconds of each.
+async fn steady(rate: u32, logs: &[Log], batch: &[u8]) -> Result<Histogram<u64>, Error> {
+    let times = Rc::new(std::cell::RefCell::new(Times::new()?.durable));
     let began = time::now();
     let due = move |index: u32| began.plus(Duration::from_secs(1) * index / rate);
     let waits = {
@@ -344,10 +358,10 @@ async fn steady(arguments: &Arguments, logs: &[Log], batch: &[u8]) -> Result<Tim
         Waits::new(move |number| {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let late = micros(time::now().since(due(number)));
-            times.borrow_mut().durable.saturating_record(late);
+            times.borrow_mut().saturating_record(late);
         })
     };
-    for (index, log) in (0..appends).zip(logs.iter().cycle()) {
+    for (index, log) in (0..rate).zip(logs.iter().cycle()) {
         time::sleep_until(due(index)).await;
         let end = append(log, batch)?;
         waits.begin(log, end, usize::try_from(index)?);

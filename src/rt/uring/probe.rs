@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::RawFd;
 
 use io_uring::{IoUring, Probe, opcode};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -14,11 +15,14 @@ use super::ring::Ring;
 /// The oldest kernel with all that is needed (DEFER_TASKRUN came with it).
 const KERNEL_OLDEST: (u32, u32) = (6, 1);
 
+/// Descriptors that the process has room for from the start, where it may open so many.
+const DESCRIPTORS_READY: u64 = 1 << 16;
+
 /// Glommio refuses to start an executor with less.
 const LOCKED_MEMORY_BYTES_MIN: u64 = 512 * 1024;
 
 /// The operations of the ring that are used, with their names for people.
-const OPERATIONS: [(u8, &str); 14] = [
+const OPERATIONS: [(u8, &str); 15] = [
     (opcode::AcceptMulti::CODE, "accept"),
     (opcode::RecvMulti::CODE, "recv"),
     (opcode::Send::CODE, "send"),
@@ -28,6 +32,7 @@ const OPERATIONS: [(u8, &str); 14] = [
     (opcode::Write::CODE, "write"),
     (opcode::Fsync::CODE, "fsync"),
     (opcode::Fallocate::CODE, "fallocate"),
+    (opcode::Fadvise::CODE, "fadvise"),
     (opcode::OpenAt::CODE, "open"),
     (opcode::MkDirAt::CODE, "mkdir"),
     (opcode::RenameAt::CODE, "rename"),
@@ -69,6 +74,7 @@ pub fn check() -> Result<Report, Vec<Missing>> {
     missing.extend(missing_kernel(&kernel));
     missing.extend(missing_ring());
     let descriptors = raise(Resource::Nofile);
+    grow_descriptor_table(descriptors);
     missing.extend(missing_locked_memory(raise(Resource::Memlock)));
     let cpus = super::cores::available_cpus().map_or(0, |cpus| cpus.len());
     if missing.is_empty() {
@@ -206,6 +212,17 @@ fn raise(resource: Resource) -> u64 {
     reached.unwrap_or(u64::MAX)
 }
 
+/// Has the kernel make the process's table of descriptors as large as it will be needed: where threads share it, whoever opens the file that it
+/// has no room for waits until all CPUs have seen the new one, up to 12 ms. Half a MiB of the kernel's.
+fn grow_descriptor_table(limit: u64) {
+    let Some(highest) = limit.min(DESCRIPTORS_READY).checked_sub(1) else {
+        return;
+    };
+    // The table stays as large when the descriptor goes. Where there is none to be had, it grows as files are opened.
+    let highest = RawFd::try_from(highest).unwrap_or(RawFd::MAX);
+    drop(rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), highest));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +232,9 @@ mod tests {
         let report = check().unwrap();
         assert!(report.cpus >= 1);
         assert!(report.descriptors >= 1024);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        assert!(size.trim().parse::<u64>().unwrap() >= report.descriptors.min(DESCRIPTORS_READY));
     }
 
     #[test]
