@@ -7,10 +7,12 @@ use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use io_uring::{opcode, squeue, types};
 
+use super::residency::Map;
 use crate::rt::uring::operations::Target;
 use crate::rt::uring::reactor::Reactor;
 
@@ -20,6 +22,8 @@ pub(super) struct Descriptor {
     owned: ManuallyDrop<OwnedFd>,
     /// The page cache lacked some of the file when it was wanted.
     was_cold: AtomicBool,
+    /// Made when it was cold first.
+    map: OnceLock<Option<Map>>,
 }
 
 impl Descriptor {
@@ -27,11 +31,17 @@ impl Descriptor {
         Self {
             owned: ManuallyDrop::new(owned),
             was_cold: AtomicBool::new(false),
+            map: OnceLock::new(),
         }
     }
 
     pub fn was_cold(&self) -> bool {
         self.was_cold.load(Ordering::Relaxed)
+    }
+
+    /// Of a file that was cold.
+    pub fn map(&self) -> Option<&Map> {
+        self.map.get_or_init(|| Map::of(self.as_fd())).as_ref()
     }
 
     pub fn set_cold(&self) {

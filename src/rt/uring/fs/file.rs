@@ -378,6 +378,12 @@ impl File {
     /// Whether the page cache has all of the range, so that reading it does not wait.
     #[must_use]
     pub fn is_resident(&self, position: FilePosition, length: u64) -> bool {
+        if self.descriptor.was_cold()
+            && length > 0
+            && let Some(is_ready) = self.descriptor.map().and_then(|map| map.is_ready(position, length))
+        {
+            return is_ready;
+        }
         residency::is_resident(self.descriptor.as_fd(), position, length)
     }
 
