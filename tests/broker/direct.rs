@@ -172,7 +172,11 @@ fn groups_are_coordinated_by_the_cores_that_keep_them() {
     let topic = create_topic(&mut client, "direct-groups", 1);
     let brokers = brokers(&mut client);
     let mut coordinated: BTreeMap<i32, BTreeSet<String>> = BTreeMap::new();
-    for _ in 0..20 {
+    let mut groups = 0;
+    // Which core keeps a group is chance: one of three has none of twenty now and then.
+    while groups < 20 || coordinated.len() < IDS.len() {
+        groups += 1;
+        assert!(groups <= 500, "only {:?} coordinate", coordinated.keys());
         let group = new_group(&mut client);
         let request = FindCoordinatorRequest {
             coordinator_keys: vec![group.clone()],
@@ -190,7 +194,7 @@ fn groups_are_coordinated_by_the_cores_that_keep_them() {
         let listed: BTreeSet<_> = listed.into_iter().map(|listed| listed.group_id).collect();
         assert_eq!(listed, groups, "what core {id} lists");
     }
-    assert_eq!(list_groups(&mut client, 5, &[], &[]).len(), 20);
+    assert_eq!(list_groups(&mut client, 5, &[], &[]).len(), groups);
 }
 
 /// Tools give the ids that they were told.
