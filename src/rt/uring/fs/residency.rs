@@ -104,11 +104,11 @@ pub(super) fn is_resident(file: BorrowedFd<'_>, position: FilePosition, length: 
         return true;
     }
     // First: a look at a page that is missing has the kernel read it.
-    if is_cached(file, position, length) == Some(false) {
-        return false;
-    }
+    let is_cached = is_cached(file, position, length);
     // Pages that are being read are counted as cached before their data is there. It comes in order, so the last page tells.
-    page_is_ready(file, position.0 + length - 1)
+    is_cached != Some(false)
+        && page_is_ready(file, position.0 + length - 1)
+        && (is_cached == Some(true) || page_is_ready(file, position.0))
 }
 
 /// Whether all pages of the range are cached or being read; `None` where the kernel does not tell.
