@@ -44,7 +44,10 @@ fn the_sink_serves_topics_of_many_partitions() {
         .unwrap()
         .replace("partitions = 3", "partitions = 100");
     std::fs::write(&file, wide).unwrap();
-    let done = bench(directory.path(), &["run", "--broker", "sink", &file]);
+    let done = bench(
+        directory.path(),
+        &["run", "--ballast", "false", "--broker", "sink", &file],
+    );
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(done.status.success() && said.contains("wide"), "{said}");
 }
@@ -90,7 +93,8 @@ fn every_kind_of_load_is_verified_on_the_real_broker() {
         .map(|(name, rest)| scenario(directory.path(), name, rest))
         .collect();
     let broker = broker();
-    let mut arguments = vec!["run", "--duramen", broker.to_str().unwrap(), "--out", "results.jsonl"];
+    let mut arguments = vec!["run", "--ballast", "false", "--out", "results.jsonl"];
+    arguments.extend(["--duramen", broker.to_str().unwrap()]);
     arguments.extend(files.iter().map(String::as_str));
     let done = bench(directory.path(), &arguments);
     let (said, failed) = (

@@ -13,7 +13,7 @@ use crate::report::result::{Line, append};
 use crate::scenario::Contestant;
 use crate::target::{Stable, Target};
 
-use super::options::{BrokerOptions, machine};
+use super::options::{BrokerOptions, machine, warn_of_pacing};
 
 /// Seconds, unless others are asked for.
 const SECONDS: f64 = 10.0;
@@ -36,9 +36,6 @@ pub struct Arguments {
     /// Runs of each scenario before the first one that counts, for brokers on a Java virtual machine.
     #[arg(long, default_value_t = 1)]
     jvm_warmup_runs: u32,
-    /// Whether free memory is touched before each run; by default on virtual machines, which would charge it to the broker.
-    #[arg(long)]
-    ballast: Option<bool>,
     /// Raw results, one JSON object a line; what is there already stays.
     #[arg(long, default_value = "groups.jsonl")]
     out: PathBuf,
@@ -56,16 +53,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         // What was asked for comes later, and counts.
         settings.insert(0, SETTING.to_owned());
     }
-    let ballast = arguments.ballast.unwrap_or_else(Ballast::is_wanted);
     let mut bench = Bench {
         arguments,
-        ballast: ballast.then(|| Ballast::new(&stable.directory)).transpose()?,
+        ballast: arguments.options.ballast()?,
         stable: &stable,
         targets: BTreeMap::new(),
         runs: Vec::new(),
         failures: 0,
     };
     append(&arguments.out, &[Line::Machine(machine(&stable, &[]))])?;
+    warn_of_pacing();
     println!("settings of Duramen: {}", stable.duramen_settings.join(" "));
     println!("settings of Kafka:   {}", stable.kafka_settings.join(" "));
     for scenario in scenarios {

@@ -1,16 +1,21 @@
 //! What commands have in common: brokers, processors, scenarios, the machine, the progress bar.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::ballast::Ballast;
 use crate::cpus::Placement;
 use crate::failure::{Result, fail};
 use crate::report::result::Machine;
 use crate::scenario::Scenario;
 use crate::target::{Stable, Target};
+
+/// Congestion controls that send by a clock of their own.
+const PACED: &[&str] = &["bbr", "bbr1", "bbr2", "bbr3"];
 
 #[derive(clap::Args, Clone)]
 pub struct BrokerOptions {
@@ -44,6 +49,9 @@ pub struct BrokerOptions {
     /// Seconds of warm-up, instead of what the scenarios say.
     #[arg(long)]
     warmup: Option<f64>,
+    /// Whether free memory is touched before each run; by default on virtual machines, which would charge it to the broker.
+    #[arg(long)]
+    ballast: Option<bool>,
 }
 
 impl BrokerOptions {
@@ -59,6 +67,12 @@ impl BrokerOptions {
             target: self.target.clone(),
             target_pid: self.target_pid,
         })
+    }
+
+    /// What is filled before each run; nothing where that is not wanted.
+    pub fn ballast(&self) -> Result<Option<Ballast>> {
+        let is_wanted = self.ballast.unwrap_or_else(Ballast::is_wanted);
+        is_wanted.then(|| Ballast::new(&self.directory)).transpose()
     }
 
     /// Seconds of measurement and of warm-up, where they were given.
@@ -109,6 +123,7 @@ pub fn machine(stable: &Stable, targets: &[&Target]) -> Machine {
         ),
         ("processor".to_owned(), field("/proc/cpuinfo", "model name")),
         ("memory".to_owned(), field("/proc/meminfo", "MemTotal")),
+        ("congestion control".to_owned(), congestion_control()),
         ("processors of the broker".to_owned(), stable.placement.broker.text()),
         ("processors of the load".to_owned(), stable.placement.load.text()),
         ("data directory".to_owned(), stable.directory.display().to_string()),
@@ -127,6 +142,25 @@ pub fn machine(stable: &Stable, targets: &[&Target]) -> Machine {
         command: command.join(" "),
         facts,
     }
+}
+
+/// Told before a run: over loopback such a network is slower than any broker.
+pub fn warn_of_pacing() {
+    let name = congestion_control();
+    if PACED.contains(&name.as_str()) {
+        // When nobody reads it there is nobody to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: TCP uses {name}, which spaces packets by timers: on loopback that, and not the broker, is measured; \
+             `sysctl net.ipv4.tcp_congestion_control=cubic` before brokers and load are started"
+        );
+    }
+}
+
+/// What TCP connections of this machine get, unless they ask for another.
+fn congestion_control() -> String {
+    let name = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control");
+    name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 /// The value behind a name in a file of such lines.

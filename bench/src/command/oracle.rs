@@ -2,13 +2,14 @@
 
 use std::io::Write;
 
+use crate::ballast::Ballast;
 use crate::failure::{Result, fail};
 use crate::oracle::Tool;
 use crate::report::table::Table;
 use crate::report::versus::Spread;
 use crate::scenario::Contestant;
 
-use super::options::BrokerOptions;
+use super::options::{BrokerOptions, warn_of_pacing};
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -38,6 +39,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let stable = arguments.options.stable()?;
     let contestants = [Contestant::Duramen, Contestant::Kafka];
     let targets = [stable.start(contestants[0])?, stable.start(contestants[1])?];
+    warn_of_pacing();
+    let mut ballast = arguments.options.ballast()?;
     let mut values = Vec::new();
     let mut failures = 0;
     for tool in Tool::ALL.iter().copied() {
@@ -49,6 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         // The first round warms the brokers up.
         for round in 0..=arguments.rounds {
             for (contestant, target) in contestants.iter().copied().zip(&targets) {
+                ballast.as_mut().map_or(Ok(()), Ballast::fill)?;
                 match tool.run(target, &stable.placement.load, records, round) {
                     Ok(told) => {
                         values.extend(

@@ -17,7 +17,7 @@ use crate::scenario::{Contestant, Scenario};
 use crate::target::{Stable, Target};
 use crate::workload::{Plan, run as run_plan};
 
-use super::options::{BrokerOptions, Progress, machine, scenario_folder};
+use super::options::{BrokerOptions, Progress, machine, scenario_folder, warn_of_pacing};
 
 /// What a Java virtual machine is warmed up with, besides the scenario's own warm-up: cold, it takes several times as much.
 const WARMUP: &str = "about = \"warm-up\"\n[topic]\npartitions = 12\n[records]\nvalue_bytes = 1024\nbatch_bytes = 16384\n\
@@ -43,9 +43,6 @@ pub struct Arguments {
     /// Seconds of load before the first run, for brokers on a Java virtual machine.
     #[arg(long, default_value_t = 15.0)]
     jvm_warmup: f64,
-    /// Whether free memory is touched before each run; by default on virtual machines, which would charge it to the broker.
-    #[arg(long)]
-    ballast: Option<bool>,
     /// Raw results, one JSON object a line; what is there already stays.
     #[arg(long, default_value = "race.jsonl")]
     out: PathBuf,
@@ -67,11 +64,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let stable = arguments.options.stable()?;
     let mut race = Race {
         arguments,
-        ballast: arguments
-            .ballast
-            .unwrap_or_else(Ballast::is_wanted)
-            .then(|| Ballast::new(&stable.directory))
-            .transpose()?,
+        ballast: arguments.options.ballast()?,
         stable,
         targets: BTreeMap::new(),
         runs: Vec::new(),
@@ -79,6 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         failures: 0,
     };
     race.start(&scenarios)?;
+    warn_of_pacing();
     for scenario in &scenarios {
         race.scenario(scenario)?;
     }

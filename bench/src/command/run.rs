@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::ballast::Ballast;
 use crate::failure::{Context, Result, fail};
 use crate::report::compare::warnings;
 use crate::report::result::{Line, Run, append};
@@ -9,7 +10,7 @@ use crate::report::table::{Table, number};
 use crate::scenario::{Contestant, Metric};
 use crate::workload::{Plan, run as run_plan};
 
-use super::options::{BrokerOptions, Progress, machine};
+use super::options::{BrokerOptions, Progress, machine, warn_of_pacing};
 
 /// The columns of the table.
 const COLUMNS: &[Metric] = &[
@@ -53,6 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         fail!("--broker target needs --target HOST:PORT");
     }
     let target = stable.start(contestant)?;
+    warn_of_pacing();
     let mut lines = vec![Line::Machine(machine(&stable, &[&target]))];
     lines.extend(
         scenarios
@@ -60,8 +62,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             .map(|scenario| Line::Scenario(Box::new(scenario.clone()))),
     );
     let mut runs = Vec::new();
+    let mut ballast = arguments.options.ballast()?;
     for scenario in &scenarios {
         for round in 0..arguments.rounds {
+            ballast.as_mut().map_or(Ok(()), Ballast::fill)?;
             let progress = Progress::new(&scenario.name, contestant.name());
             let done = run_plan(&Plan {
                 scenario,
