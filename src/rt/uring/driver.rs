@@ -55,7 +55,7 @@ pub(super) async fn drive(reactor: Rc<Reactor>, spin: Option<Duration>) {
 
 /// How long to sleep; `None` when there is work.
 fn plan_wait(reactor: &Rc<Reactor>, now: Monotonic) -> Option<Duration> {
-    if reactor.tasks().can_run() || reactor.buffers().wake_waiters() {
+    if reactor.tasks().can_run() || reactor.buffers().wake_waiters() || !reactor.submits_all() {
         return None;
     }
     let wait = reactor

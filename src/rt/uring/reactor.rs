@@ -292,6 +292,11 @@ impl Reactor {
         self.ring.borrow_mut().needs_enter()
     }
 
+    /// Whether the kernel will have all that is queued after one [`Reactor::enter`].
+    pub fn submits_all(&self) -> bool {
+        self.ring.borrow_mut().submits_all()
+    }
+
     /// Enters the kernel; completions are kept for [`Reactor::dispatch`].
     pub fn enter(&self, wait: Option<Duration>) {
         let mut ring = self.ring.borrow_mut();

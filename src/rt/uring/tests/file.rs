@@ -1,4 +1,4 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -43,6 +43,34 @@ fn what_is_written_is_read_back() {
         assert_eq!(file.read_cold(FilePosition(0), 100).await.unwrap(), b"01234A");
         let reader = File::open(&path, Open::Read).unwrap();
         assert!(reader.write_at(FilePosition(0), &[b"x"]).is_err());
+    });
+}
+
+#[test]
+fn what_is_queued_at_once_is_submitted_over_many_turns() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    block_on(move || async move {
+        const READS: usize = 1500;
+        let file = File::open(&path, Open::CreateNew).unwrap();
+        file.write_at(FilePosition(0), &[&pattern(READS)]).unwrap();
+        let turns = statistics().unwrap().turns;
+        let read = Rc::new(RefCell::new(vec![0; READS]));
+        let left = Rc::new(Cell::new(READS));
+        for position in 0..READS {
+            let (file, read, left) = (file.clone(), Rc::clone(&read), Rc::clone(&left));
+            spawn(async move {
+                let byte = file.read_cold(FilePosition(position as u64), 1).await.unwrap();
+                read.borrow_mut()[position] = byte[0];
+                left.set(left.get() - 1);
+            });
+        }
+        while left.get() > 0 {
+            yield_now().await;
+        }
+        assert_eq!(*read.borrow(), pattern(READS));
+        let turns = statistics().unwrap().turns - turns;
+        assert!(turns >= READS as u64 / 32, "{turns} turns for {READS} reads");
     });
 }
 
