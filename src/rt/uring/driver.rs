@@ -1,7 +1,8 @@
 //! The one task that turns a core's ring.
 //!
 //! It stands in the queue of requests like any task, so each of its turns comes after every request task that could run has run once:
-//! their submissions leave together. It sleeps in the kernel only when no task can run; a completion, a timer or a bell ends the sleep.
+//! their submissions leave together, as many as are brief, and the rest after the next. It sleeps in the kernel only when no task can run and
+//! no more is queued than leaves with the sleep; a completion, a timer or a bell ends the sleep.
 //! A sleep needs no short limit, because everything that can wake this core arrives in this ring.
 
 use std::future::poll_fn;

@@ -3,7 +3,7 @@
 //! cachestat counts pages that are being read as cached, and a look at a page tells of that one alone. Of a file that many read from the disk at
 //! the same time that is too little: such a file is mapped, where nobody may touch it, and mincore tells of each page whether its data is there.
 
-#![expect(unsafe_code, reason = "cachestat has no wrapper")]
+#![expect(unsafe_code, reason = "cachestat, mincore and a mapping")]
 
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
