@@ -246,15 +246,34 @@ fn a_log_is_the_same_after_a_kill() {
         }
         log.make_durable(log.log_end_offset()).await.unwrap();
         assert_eq!(log.durable_end_offset(), log.log_end_offset());
-        drop(directory);
 
-        let directory = open_directory(&path);
+        // What the log still does in the background must not get in the way of the next one.
+        let killed = tempfile::tempdir().unwrap();
+        copy_files(&path, killed.path());
+        let directory = open_directory(killed.path());
         assert_eq!(directory.shutdown(), Shutdown::Unclean);
         let (again, report) = open(&directory).await;
         assert_eq!(report.cut, None);
         same_state(&log, &again);
         assert!(append(&again, &idempotent(198, 2)).is_duplicate);
     });
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_files(&from, &to);
+        } else {
+            match std::fs::copy(from, to) {
+                // It has got its name meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
+        }
+    }
 }
 
 /// What two logs know is the same, but for what only the running one can know.
