@@ -247,7 +247,7 @@ impl File {
     }
 }
 
-/// A file that is written past the page cache. Clones are the same file.
+/// A file that is written and read past the page cache. Clones are the same file.
 #[derive(Clone, Debug)]
 pub struct DirectFile {
     file: File,
@@ -259,6 +259,28 @@ impl DirectFile {
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let file = File::open(path, Open::ReadWrite)?;
         Ok(Self { file })
+    }
+
+    /// # Errors
+    /// `NotFound`.
+    pub fn open_to_read(path: impl AsRef<Path>) -> io::Result<Self> {
+        let file = File::open(path, Open::Read)?;
+        Ok(Self { file })
+    }
+
+    /// # Errors
+    /// As asked for in `Faults`.
+    pub fn begin_read(
+        &self,
+        position: FilePosition,
+        mut buffer: AlignedBuffer,
+    ) -> impl Future<Output = (io::Result<usize>, AlignedBuffer)> + use<> {
+        let file = self.file.clone();
+        async move {
+            wait_for_disk().await;
+            let read = file.read_at(position, &mut buffer);
+            (read, buffer)
+        }
     }
 
     /// Until it ends, a crash may leave any of its sectors.

@@ -1,25 +1,22 @@
-//! The batches of one segment, one after another, read through the ring in slices.
+//! The batches of one segment, one after another.
 
 use std::path::PathBuf;
 
+use super::source::{SLICE_BYTES, SegmentSource};
 use super::{Ended, breathe};
 use crate::base::limits::CHECKSUM_STEP_BYTES;
 use crate::base::offset::{FilePosition, Offset};
 use crate::log::Segment;
 use crate::log::names::{FileKind, file_name};
 use crate::record::{BatchError, BatchView};
-use crate::rt::fs::{File, Open};
 use crate::rt::task;
 use crate::storage::Log;
 use crate::storage::error::StorageError;
 
-/// Bytes read at once.
-const SLICE_BYTES: usize = 128 * 1024;
-
 /// A segment that is read from some batch on.
 pub(super) struct SegmentBatches {
     path: PathBuf,
-    file: File,
+    source: SegmentSource,
     base_offset: Offset,
     /// Bytes of the segment.
     end: u64,
@@ -51,8 +48,9 @@ impl SegmentBatches {
         buffer.clear();
         log.check_compactable()?;
         let path = log.path().join(file_name(segment.base_offset, FileKind::Log));
-        let file = match File::open(&path, Open::Read) {
-            Ok(file) => file,
+        let end = u64::from(segment.bytes);
+        let source = match SegmentSource::open(&path, FilePosition(end)) {
+            Ok(source) => source,
             // Its time had come.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !log.holds(segment) => {
                 return Err(Ended::GivenUp);
@@ -61,9 +59,9 @@ impl SegmentBatches {
         };
         Ok(Self {
             path,
-            file,
+            source,
             base_offset: segment.base_offset,
-            end: u64::from(segment.bytes),
+            end,
             read: buffer,
             read_position: position,
             passed: 0,
@@ -106,10 +104,9 @@ impl SegmentBatches {
             let mut read = std::mem::take(&mut self.read);
             // At once for all of a long batch, so that it need not move later.
             read.reserve_exact(bytes_expected.max(SLICE_BYTES).saturating_sub(there));
-            let wanted = SLICE_BYTES.min(left - there);
-            let outcome = self.file.read_cold_onto(begin.plus(there as u64), read, wanted).await;
+            let outcome = self.source.read_onto(begin.plus(there as u64), read).await;
             self.read = outcome.map_err(StorageError::failed("read", &self.path))?;
-            if self.read.len() < there + wanted {
+            if self.read.len() == there {
                 return Err(self.damaged(begin, "the file is shorter than the segment"));
             }
             breathe("compaction: read").await;

@@ -10,7 +10,8 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `batches` | reads the batches of a segment |
+//! | `batches` | finds the batches of a segment |
+//! | `source` | reads them |
 //! | `map` | fills the map |
 //! | `sift` | passes batches on, in whole, in part, or not |
 //! | `write` | writes a new segment |
@@ -21,6 +22,7 @@
 mod batches;
 mod map;
 mod sift;
+mod source;
 mod swap;
 pub(super) mod unfinished;
 mod workspace;

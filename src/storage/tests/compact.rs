@@ -133,7 +133,16 @@ fn long(compression: Compression, number: usize, records: usize) -> Vec<u8> {
 
 #[test]
 fn long_batches_come_and_go_in_slices() {
-    on_core(async |path| {
+    compact_long_batches(false);
+}
+
+#[test]
+fn long_batches_that_left_the_page_cache_come_past_it() {
+    compact_long_batches(true);
+}
+
+fn compact_long_batches(are_cold: bool) {
+    on_core(async move |path| {
         let directory = open_directory(&path);
         directory
             .create_partition(&partition(), TopicId([1; 16]))
@@ -152,6 +161,13 @@ fn long_batches_come_and_go_in_slices() {
             }
         }
         let before = records_of(&log);
+        if are_cold {
+            log.checkpoint().await.unwrap();
+            for segment in log.with_state(|state| state.segments().clone()) {
+                let file = path.join("t-0").join(file_name(segment.base_offset, FileKind::Log));
+                File::open(file, Open::Read).unwrap().evict().unwrap();
+            }
+        }
         let compacted = compact_at(&log, &mut cleaner(1 << 20, f64::MAX), 1).await;
         let end = compacted.unwrap().unwrap().end_offset.0;
         let is_last = |at: &(i64, Vec<u8>, Vec<u8>)| {

@@ -1,6 +1,6 @@
-//! Writes past the page cache: on the disk when they end.
+//! Past the page cache: writes, on the disk when they end, and reads that leave there what others need.
 
-#![expect(unsafe_code, reason = "entries name memory that the kernel reads")]
+#![expect(unsafe_code, reason = "entries name memory that the kernel reads and writes")]
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ use crate::rt::aligned::{AlignedBuffer, BLOCK_BYTES};
 use crate::rt::uring::operations::outcome;
 use crate::rt::uring::reactor::Reactor;
 
-/// A file that is written past the page cache. Clones are the same file.
+/// A file that is written and read past the page cache. Clones are the same file.
 #[derive(Clone, Debug)]
 pub struct DirectFile {
     descriptor: Arc<OwnedFd>,
@@ -27,11 +27,50 @@ impl DirectFile {
     /// # Errors
     /// What `open(2)` says; `InvalidInput` on a file system that cannot go past the page cache.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        let flags = OFlags::RDWR | OFlags::DIRECT | OFlags::CLOEXEC;
-        let descriptor = rustix::fs::open(path.as_ref(), flags, Mode::empty())?;
+        Self::open_with(path.as_ref(), OFlags::RDWR)
+    }
+
+    /// Opens a file that exists, to be read alone.
+    ///
+    /// # Errors
+    /// As [`DirectFile::open`].
+    pub fn open_to_read(path: impl AsRef<Path>) -> io::Result<Self> {
+        Self::open_with(path.as_ref(), OFlags::RDONLY)
+    }
+
+    fn open_with(path: &Path, access: OFlags) -> io::Result<Self> {
+        let flags = access | OFlags::DIRECT | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self {
             descriptor: Arc::new(descriptor),
         })
+    }
+
+    /// Has the kernel read into all of `buffer`, from the front of a block on, through the ring. What is waited for gives how many bytes were
+    /// read, fewer than wanted at the end of the file, and the buffer.
+    ///
+    /// # Panics
+    /// When the position is not that of a block.
+    ///
+    /// # Errors
+    /// What `pread(2)` says; `InvalidInput` too where this device wants longer blocks.
+    pub fn begin_read(
+        &self,
+        position: FilePosition,
+        mut buffer: AlignedBuffer,
+    ) -> impl Future<Output = (io::Result<usize>, AlignedBuffer)> + use<> {
+        let block = u64::try_from(BLOCK_BYTES).unwrap_or(u64::MAX);
+        crate::check!(position.0.is_multiple_of(block));
+        let length = u32::try_from(buffer.len()).unwrap_or(1 << 30);
+        let entry = opcode::Read::new(types::Fd(self.raw()), buffer.as_mut_ptr(), length)
+            .offset(position.0)
+            .build();
+        // SAFETY: the held buffer owns the bytes that are written, on the heap; the held descriptor is open.
+        let in_flight = unsafe { Reactor::current().submit(entry, (Arc::clone(&self.descriptor), buffer)) };
+        async move {
+            let (result, (_, buffer)) = in_flight.await;
+            (outcome(result), buffer)
+        }
     }
 
     /// Writes the first `length` bytes of `buffer`, whole blocks, at the front of a block, through the ring, and flushes the device; gives the
