@@ -124,14 +124,28 @@ impl Reactor {
         &self.tasks
     }
 
-    /// Submits an entry with one completion.
+    /// Submits an entry with one completion, for which the kernel has next to nothing to copy.
+    ///
+    /// # Safety
+    /// As [`Reactor::submit_copy`].
+    pub unsafe fn submit<T: 'static>(self: &Rc<Self>, entry: squeue::Entry, held: T) -> InFlight<T> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.submit_copy(entry, 0, held) }
+    }
+
+    /// Submits an entry with one completion, for which the kernel copies up to so many bytes at once.
     ///
     /// # Safety
     /// All memory and descriptors that `entry` names are owned by `held`, at addresses that do not change when `held` is moved.
-    pub unsafe fn submit<T: 'static>(self: &Rc<Self>, entry: squeue::Entry, held: T) -> InFlight<T> {
+    pub unsafe fn submit_copy<T: 'static>(
+        self: &Rc<Self>,
+        entry: squeue::Entry,
+        copied_bytes: usize,
+        held: T,
+    ) -> InFlight<T> {
         let single = Single::new(held);
         // SAFETY: `single` owns `held`, and the slot owns `single` until the last completion.
-        let key = unsafe { self.submit_to(entry, Rc::clone(&single) as Rc<dyn Target>) };
+        let key = unsafe { self.push(entry, copied_bytes, Rc::clone(&single) as Rc<dyn Target>) };
         if key.is_none() {
             single.refuse();
         }
@@ -147,12 +161,20 @@ impl Reactor {
     /// # Safety
     /// All memory and descriptors that `entry` names are owned by `target`, and do not move.
     pub unsafe fn submit_to(&self, entry: squeue::Entry, target: Rc<dyn Target>) -> Option<Key> {
+        // SAFETY: passed on to the caller.
+        unsafe { self.push(entry, 0, target) }
+    }
+
+    /// # Safety
+    /// As [`Reactor::submit_to`].
+    unsafe fn push(&self, entry: squeue::Entry, copied_bytes: usize, target: Rc<dyn Target>) -> Option<Key> {
         if self.stopping.get() {
             return None;
         }
         let key = self.operations.borrow_mut().insert(target);
+        let entry = entry.user_data(key.to_user_data());
         // SAFETY: the slot keeps the target until its last completion has been reaped.
-        unsafe { self.ring.borrow_mut().push(entry.user_data(key.to_user_data())) };
+        unsafe { self.ring.borrow_mut().push(entry, copied_bytes) };
         Some(key)
     }
 
@@ -207,7 +229,7 @@ impl Reactor {
             .build()
             .user_data(Key::NOBODY);
         // SAFETY: a cancellation names no memory.
-        unsafe { self.ring.borrow_mut().push(entry) };
+        unsafe { self.ring.borrow_mut().push(entry, 0) };
     }
 
     /// Asks the kernel to end everything.
@@ -215,7 +237,7 @@ impl Reactor {
         let every = types::CancelBuilder::any();
         let entry = opcode::AsyncCancel2::new(every).build().user_data(Key::NOBODY);
         // SAFETY: a cancellation names no memory.
-        unsafe { self.ring.borrow_mut().push(entry) };
+        unsafe { self.ring.borrow_mut().push(entry, 0) };
     }
 
     pub fn set_timer(&self, key: Option<TimerKey>, deadline: Monotonic, waker: Waker) -> TimerKey {

@@ -18,6 +18,10 @@ const SUBMISSION_ENTRIES: u32 = 512;
 /// after a turn, in which the completions of these are looked at.
 const SUBMITTED_MAX: u32 = 16;
 
+/// Bytes that the kernel copies for the entries of one [`Ring::enter`]; an entry with more leaves alone. Some 100 us, and twice that into new
+/// memory or over loopback, where what is sent is received too.
+const SUBMITTED_BYTES_MAX: usize = 256 * 1024;
+
 /// Completions that the ring holds; what exceeds it waits in the kernel (NODROP) and comes with the next [`Ring::enter`].
 const COMPLETION_ENTRIES: u32 = 8192;
 
@@ -34,6 +38,8 @@ pub(super) struct Ring {
     uring: IoUring,
     /// Entries that the submission queue had no room for.
     backlog: VecDeque<squeue::Entry>,
+    /// What the kernel copies for each of the entries that are queued, those of the backlog last.
+    copied_bytes: VecDeque<usize>,
     enter_flags: EnterFlags,
 }
 
@@ -52,6 +58,7 @@ impl Ring {
         Ok(Self {
             uring,
             backlog: VecDeque::new(),
+            copied_bytes: VecDeque::new(),
             enter_flags,
         })
     }
@@ -69,11 +76,13 @@ impl Ring {
         builder
     }
 
-    /// Queues an entry; it reaches the kernel with one of the next calls of [`Ring::enter`], in order.
+    /// Queues an entry; it reaches the kernel with one of the next calls of [`Ring::enter`], in order. `copied_bytes` is what the kernel
+    /// copies for it at once, or may.
     ///
     /// # Safety
     /// All memory and descriptors that the entry names must stay valid until its last completion has been reaped.
-    pub unsafe fn push(&mut self, entry: squeue::Entry) {
+    pub unsafe fn push(&mut self, entry: squeue::Entry, copied_bytes: usize) {
+        self.copied_bytes.push_back(copied_bytes);
         if self.backlog.is_empty() {
             // SAFETY: passed on to the caller.
             if unsafe { self.uring.submission().push(&entry) }.is_ok() {
@@ -91,7 +100,7 @@ impl Ring {
 
     /// Whether one [`Ring::enter`] submits all that is queued.
     pub fn submits_all(&mut self) -> bool {
-        self.backlog.is_empty() && self.queued() <= SUBMITTED_MAX
+        self.backlog.is_empty() && self.queued() == self.brief()
     }
 
     /// Submits what is queued, or as much of it as is brief, and lets the kernel post completions; with `wait`, sleeps until there is one,
@@ -99,7 +108,7 @@ impl Ring {
     pub fn enter(&mut self, wait: Option<Duration>) {
         self.move_backlog();
         let wait = wait.filter(|_| self.submits_all());
-        let to_submit = self.queued().min(SUBMITTED_MAX);
+        let to_submit = self.brief();
         let timeout = types::Timespec::from(wait.unwrap_or_default());
         let arguments = types::SubmitArgs::new().timespec(&timeout);
         let wanted = u32::from(wait.is_some());
@@ -110,6 +119,7 @@ impl Ring {
                 .enter(to_submit, wanted, self.enter_flags.bits(), Some(&arguments))
         };
         Self::check_entered(outcome);
+        self.forget_submitted();
     }
 
     /// Moves all posted completions to the end of `into`.
@@ -130,6 +140,17 @@ impl Ring {
         u32::try_from(self.uring.submission().len()).unwrap_or(SUBMISSION_ENTRIES)
     }
 
+    /// How many of what is queued one call submits.
+    fn brief(&self) -> u32 {
+        brief(self.copied_bytes.iter().copied())
+    }
+
+    fn forget_submitted(&mut self) {
+        let left = self.uring.submission().len() + self.backlog.len();
+        let submitted = self.copied_bytes.len().saturating_sub(left);
+        self.copied_bytes.drain(..submitted);
+    }
+
     fn move_backlog(&mut self) {
         while let Some(entry) = self.backlog.front() {
             // SAFETY: the caller of `push` promised it for this entry.
@@ -146,6 +167,43 @@ impl Ring {
         match error.raw_os_error() {
             Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY) => {}
             code => panic!("io_uring_enter failed on this core's ring ({code:?}): {error}"),
+        }
+    }
+}
+
+/// How many of these entries, each of which makes the kernel copy so many bytes, are brief together: one at least.
+fn brief(copied_bytes: impl Iterator<Item = usize>) -> u32 {
+    let mut entries = 0;
+    let mut sum = 0usize;
+    for bytes in copied_bytes {
+        sum = sum.saturating_add(bytes);
+        if entries == SUBMITTED_MAX || (entries > 0 && sum > SUBMITTED_BYTES_MAX) {
+            break;
+        }
+        entries += 1;
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_together_is_brief() {
+        const MOST: usize = SUBMITTED_BYTES_MAX;
+        let table: [(&[usize], u32); 8] = [
+            (&[], 0),
+            (&[0], 1),
+            (&[0; 100], SUBMITTED_MAX),
+            (&[MOST / 2, MOST / 2, 0, 0, 1, 0], 4),
+            (&[4 * MOST, 0], 1),
+            (&[0, 4 * MOST], 1),
+            (&[usize::MAX, usize::MAX], 1),
+            (&[100; 17], SUBMITTED_MAX),
+        ];
+        for (copied_bytes, expected) in table {
+            assert_eq!(brief(copied_bytes.iter().copied()), expected, "{copied_bytes:?}");
         }
     }
 }

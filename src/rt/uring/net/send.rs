@@ -20,6 +20,9 @@ use crate::rt::uring::task::yield_if_needed;
 /// Slices of one sendmsg: the kernel's IOV_MAX.
 const SLICES_MAX: usize = 1024;
 
+/// Bytes of one send of a single piece: the kernel copies them, and over loopback receives them too, at once.
+const SENT_BYTES_MAX: usize = 256 * 1024;
+
 /// A piece of what is sent: memory, or a range of a file that goes from the page cache to the socket without a copy by us.
 #[derive(Clone)]
 pub enum SendPart {
@@ -112,24 +115,29 @@ impl Socket {
 
     async fn send_one(self: &Rc<Self>, parts: Vec<Bytes>, more: i32) -> (i32, Vec<Bytes>) {
         let piece = &parts[0];
-        let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let sent = piece.len().min(SENT_BYTES_MAX);
+        let more = if sent < piece.len() { libc::MSG_MORE } else { more };
+        let length = u32::try_from(sent).unwrap_or(u32::MAX);
         let entry = opcode::Send::new(self.fd(), piece.as_ptr(), length)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more)
             .build();
         // SAFETY: the held parts own the bytes, the held socket the descriptor; neither moves its memory.
-        let (result, (_, parts)) = unsafe { self.reactor.submit(entry, (Rc::clone(self), parts)) }.await;
+        let sending = unsafe { self.reactor.submit_copy(entry, sent, (Rc::clone(self), parts)) };
+        let (result, (_, parts)) = sending.await;
         (result, parts)
     }
 
     async fn send_some(self: &Rc<Self>, parts: Vec<Bytes>, more: i32) -> (i32, Vec<Bytes>) {
         let more = if parts.len() > SLICES_MAX { libc::MSG_MORE } else { more };
+        let bytes = parts.iter().take(SLICES_MAX).map(Bytes::len).sum();
         let message = Message::new(parts);
         let flags = (libc::MSG_NOSIGNAL | libc::MSG_WAITALL | more).unsigned_abs();
         let entry = opcode::SendMsg::new(self.fd(), &raw const *message.header)
             .flags(flags)
             .build();
         // SAFETY: the held message owns header, slices and bytes in boxes of their own, the held socket the descriptor.
-        let (result, (_, message)) = unsafe { self.reactor.submit(entry, (Rc::clone(self), message)) }.await;
+        let sending = unsafe { self.reactor.submit_copy(entry, bytes, (Rc::clone(self), message)) };
+        let (result, (_, message)) = sending.await;
         (result, message.parts)
     }
 }
