@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "results are for the one who ran the command")]
 
 mod ballast;
+mod bare;
 mod batch;
 mod client;
 mod command;
@@ -50,6 +51,8 @@ enum Command {
     Oracle(command::oracle::Arguments),
     /// Measure the machine without any broker: sockets, page cache, disk, codecs.
     Raw(command::raw::Arguments),
+    /// Receive, write and answer, and nothing else: what `--against bare` races against.
+    Bare(bare::Arguments),
     /// Make the page of a file of results again.
     Report(command::report::Arguments),
     /// What it costs to have appends on the disk before they are acknowledged: on one core, over many partitions, with the journal and with a
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Groups(arguments) => command::groups::run(&arguments),
         Command::Oracle(arguments) => command::oracle::run(&arguments),
         Command::Raw(arguments) => command::raw::run(&arguments),
+        Command::Bare(arguments) => bare::run(&arguments),
         Command::Report(arguments) => command::report::run(&arguments),
         Command::Durability(arguments) => {
             durability::run(arguments).map_err(|error| failure::Failure::new(error.to_string()))

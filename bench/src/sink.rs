@@ -1,5 +1,5 @@
 //! Something that speaks enough of the protocol to be loaded, and does nothing: what comes is thrown away unseen. Loading it shows what
-//! the load generator itself can do. In tests it keeps what comes, as well or as badly as the test wants.
+//! the load generator itself can do. In tests it keeps what comes, as well or as badly as the test wants. [`Answers`] is how it speaks.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -41,7 +41,7 @@ const VERSIONS: &[(ApiKey, i16)] = &[
 ];
 
 /// Bytes of a request that are looked at; what is behind them in a produce is record data.
-const FRONT_BYTES: usize = 512;
+pub const FRONT_BYTES: usize = 512;
 
 /// Bytes that are thrown away by one system call, at most.
 const DISCARD_BYTES: usize = 1 << 20;
@@ -73,19 +73,15 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let is_over = Arc::new(AtomicBool::new(false));
-        let shared = Arc::new(Shared {
-            address,
-            keep,
-            logs: Mutex::default(),
-        });
+        let answers = Arc::new(Answers::new(address, keep));
         let over = Arc::clone(&is_over);
         std::thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept()
                 && !over.load(Ordering::Relaxed)
             {
-                let shared = Arc::clone(&shared);
+                let answers = Arc::clone(&answers);
                 // A connection that ends in an error has lost its peer.
-                std::thread::spawn(move || Session { shared, stream }.serve());
+                std::thread::spawn(move || Session { answers, stream }.serve());
             }
         });
         Ok(Self { address, is_over })
@@ -104,10 +100,30 @@ impl Drop for Sink {
     }
 }
 
-struct Shared {
+/// What the clients of a listener are told, whoever has their connections.
+pub struct Answers {
     address: SocketAddr,
     keep: Option<Keep>,
     logs: Mutex<Logs>,
+}
+
+/// What one request is told.
+pub struct Answer {
+    /// Nothing where the client wants none.
+    pub response: Option<Bytes>,
+    pub asked: Asked,
+}
+
+/// What a request was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// That its records are taken, and on the disk before it hears so.
+    Durable,
+    /// That its records are taken.
+    Written,
+    /// That a topic goes.
+    Deletion,
+    Other,
 }
 
 /// What was kept. There is one topic at a time; a new one takes its place.
@@ -128,7 +144,7 @@ struct Log {
 
 /// One connection.
 struct Session {
-    shared: Arc<Shared>,
+    answers: Arc<Answers>,
     stream: TcpStream,
 }
 
@@ -149,7 +165,7 @@ impl Session {
             let [a, b, c, d, key @ ..] = begin;
             let size = usize::try_from(i32::from_be_bytes([a, b, c, d]))?;
             // Of a produce alone is the end not looked at.
-            let is_front_enough = key == ApiKey::Produce.to_i16().to_be_bytes() && self.shared.keep.is_none();
+            let is_front_enough = key == ApiKey::Produce.to_i16().to_be_bytes() && self.answers.keep.is_none();
             if size > DECODE_BUDGET && !is_front_enough {
                 fail!("a request of {size} bytes");
             }
@@ -169,17 +185,29 @@ impl Session {
                 }
                 left -= length;
             }
-            if let Some(answer) = self.answer(front.into())? {
-                self.stream.write_all(&answer)?;
+            if let Some(response) = self.answers.answer(front.into())?.response {
+                self.stream.write_all(&response)?;
             }
         }
     }
+}
 
+impl Answers {
+    /// For a listener at this address, which keeps of each batch what `keep` says.
+    pub fn new(address: SocketAddr, keep: Option<Keep>) -> Self {
+        Self {
+            address,
+            keep,
+            logs: Mutex::default(),
+        }
+    }
+
+    /// Answers a request by its frame; where nothing is kept, of a produce the first [`FRONT_BYTES`] are enough.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "of all APIs few are served here, whatever there will be"
     )]
-    fn answer(&self, frame: Bytes) -> Result<Option<Bytes>> {
+    pub fn answer(&self, frame: Bytes) -> Result<Answer> {
         let key = frame
             .first_chunk::<4>()
             .map(|[a, b, c, d]| (i16::from_be_bytes([*a, *b]), i16::from_be_bytes([*c, *d])));
@@ -190,8 +218,8 @@ impl Session {
         let header = RequestHeader::decode(&mut reader, key.request_header_version(version))?;
         let body_at = reader.position();
         let request = Request { header, frame, body_at };
-        match key {
-            ApiKey::Produce => self.produce(&request),
+        let response = match key {
+            ApiKey::Produce => return self.produce(&request),
             ApiKey::Fetch => request.respond(&self.fetch(&request.body()?)),
             ApiKey::ListOffsets => request.respond(&self.list_offsets(request.body()?)),
             ApiKey::Metadata => request.respond(&self.metadata(&request.body()?)),
@@ -207,15 +235,20 @@ impl Session {
             }),
             ApiKey::ApiVersions => request.respond(&api_versions()),
             other => fail!("{other:?} is not served"),
-        }
+        };
+        let asked = match key {
+            ApiKey::DeleteTopics => Asked::Deletion,
+            _ => Asked::Other,
+        };
+        response.map(|response| Answer { response, asked })
     }
 
     fn logs(&self) -> std::sync::MutexGuard<'_, Logs> {
-        self.shared.logs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the request up to its record data.
-    fn produce(&self, request: &Request) -> Result<Option<Bytes>> {
+    fn produce(&self, request: &Request) -> Result<Answer> {
         let body = request.frame.slice(request.body_at..);
         let mut reader = Reader::new(&body, DECODE_BUDGET);
         reader.nullable_string(true)?;
@@ -226,7 +259,7 @@ impl Session {
         reader.unsigned_varint()?;
         let index = reader.int32()?;
         let length = reader.unsigned_varint()?;
-        let base_offset = match self.shared.keep {
+        let base_offset = match self.keep {
             Some(keep) => {
                 let at = reader.position();
                 let batch = body.slice(at..at + usize::try_from(length)? - 1);
@@ -234,10 +267,11 @@ impl Session {
             }
             None => 0,
         };
+        let asked = if acks == -1 { Asked::Durable } else { Asked::Written };
         if acks == 0 {
-            return Ok(None);
+            return Ok(Answer { response: None, asked });
         }
-        request.respond(&ProduceResponse {
+        let response = request.respond(&ProduceResponse {
             responses: vec![TopicProduceResponse {
                 topic_id,
                 partition_responses: vec![PartitionProduceResponse {
@@ -248,7 +282,8 @@ impl Session {
                 ..TopicProduceResponse::default()
             }],
             ..ProduceResponse::default()
-        })
+        })?;
+        Ok(Answer { response, asked })
     }
 
     fn fetch(&self, request: &FetchRequest) -> FetchResponse {
@@ -318,8 +353,8 @@ impl Session {
         MetadataResponse {
             brokers: vec![MetadataResponseBroker {
                 node_id: 1,
-                host: self.shared.address.ip().to_string(),
-                port: self.shared.address.port().into(),
+                host: self.address.ip().to_string(),
+                port: self.address.port().into(),
                 rack: None,
             }],
             topics: vec![MetadataResponseTopic {

@@ -33,23 +33,29 @@ fn scenario(directory: &Path, name: &str, rest: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// The requests about a hundred partitions are longer than the front of a produce, which is all that the sink looks at of those.
+/// The requests about a hundred partitions are longer than the front of a produce, which is all that is looked at of those.
 #[test]
-fn the_sink_serves_topics_of_many_partitions() {
+fn what_keeps_nothing_serves_topics_of_many_partitions() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let single =
-        "[records]\nvalue_bytes = 200\nbatch_records = 1\n[produce]\nacks = \"all\"\nconnections = 2\ndepth = 3\n";
-    let file = scenario(directory.path(), "wide", single);
-    let wide = std::fs::read_to_string(&file)
-        .unwrap()
-        .replace("partitions = 3", "partitions = 100");
-    std::fs::write(&file, wide).unwrap();
-    let done = bench(
-        directory.path(),
-        &["run", "--ballast", "false", "--broker", "sink", &file],
-    );
-    let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && said.contains("wide"), "{said}");
+    for (broker, acks) in [("sink", "all"), ("bare", "all"), ("bare", "1"), ("bare", "0")] {
+        let single = format!(
+            "[records]\nvalue_bytes = 200\nbatch_records = 1\n[produce]\nacks = \"{acks}\"\nconnections = 2\ndepth = 3\n"
+        );
+        let file = scenario(directory.path(), "wide", &single);
+        let wide = std::fs::read_to_string(&file)
+            .unwrap()
+            .replace("partitions = 3", "partitions = 100");
+        std::fs::write(&file, wide).unwrap();
+        let done = bench(
+            directory.path(),
+            &["run", "--ballast", "false", "--broker", broker, &file],
+        );
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(
+            done.status.success() && said.contains("wide"),
+            "{broker} {acks}: {said}"
+        );
+    }
 }
 
 #[test]

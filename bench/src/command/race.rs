@@ -163,8 +163,7 @@ impl Race<'_> {
     /// All rounds of a scenario: the machine, then everybody in turns. What of the machine results are held against is measured in each.
     fn scenario(&mut self, scenario: &Scenario) -> Result<()> {
         self.machine(scenario, |_| true)?;
-        let is_produce_alone = scenario.produce.is_some() && scenario.consume.is_empty() && scenario.backlog.is_none();
-        if is_produce_alone && !self.arguments.no_sink {
+        if scenario.suits(Contestant::Sink) && !self.arguments.no_sink {
             self.one(scenario, Contestant::Sink, 0)?;
         }
         for round in 0..self.arguments.rounds {
@@ -174,7 +173,7 @@ impl Race<'_> {
                 })?;
             }
             self.one(scenario, self.stable.ours(), round)?;
-            for other in &scenario.against {
+            for other in scenario.against.iter().filter(|other| scenario.suits(**other)) {
                 self.one(scenario, *other, round)?;
             }
         }

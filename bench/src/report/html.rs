@@ -244,6 +244,7 @@ fn color(contestant: Contestant) -> &'static str {
         Contestant::Duramen => "#b5541c",
         Contestant::Kafka => "#2b5f9e",
         Contestant::KafkaFlush => "#74a3d6",
+        Contestant::Bare => "#5f5f5f",
         Contestant::Sink => "#9a9a9a",
         Contestant::Target => "#4a8a4a",
     }

@@ -64,7 +64,7 @@ fn check_run(scenario: &Scenario) -> Result<()> {
         .iter()
         .any(|one| matches!(one, Contestant::Duramen | Contestant::Target))
     {
-        fail!("against names who Duramen races against: kafka, kafka-flush or sink");
+        fail!("against names who Duramen races against: kafka, kafka-flush, bare or sink");
     }
     Ok(())
 }

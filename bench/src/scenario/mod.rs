@@ -57,6 +57,8 @@ pub enum Contestant {
     Kafka,
     /// Apache Kafka with `flush.messages=1`: acknowledged records are on the disk.
     KafkaFlush,
+    /// The least that a broker does: it receives, writes and answers, and keeps nothing that could be read.
+    Bare,
     /// Nothing but sockets: what the load generator itself can do.
     Sink,
     /// A broker that somebody else runs.
@@ -69,8 +71,17 @@ impl Contestant {
             Self::Duramen => "duramen",
             Self::Kafka => "kafka",
             Self::KafkaFlush => "kafka-flush",
+            Self::Bare => "bare",
             Self::Sink => "sink",
             Self::Target => "target",
+        }
+    }
+
+    /// Whether what is written to it can be read back.
+    pub fn keeps_records(self) -> bool {
+        match self {
+            Self::Bare | Self::Sink => false,
+            Self::Duramen | Self::Kafka | Self::KafkaFlush | Self::Target => true,
         }
     }
 
@@ -78,7 +89,7 @@ impl Contestant {
     pub fn process(self) -> Self {
         match self {
             Self::Kafka | Self::KafkaFlush => Self::Kafka,
-            Self::Duramen | Self::Sink | Self::Target => self,
+            Self::Duramen | Self::Bare | Self::Sink | Self::Target => self,
         }
     }
 
@@ -86,7 +97,7 @@ impl Contestant {
     pub fn topic_settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::KafkaFlush => &[("flush.messages", "1")],
-            Self::Duramen | Self::Kafka | Self::Sink | Self::Target => &[],
+            Self::Duramen | Self::Kafka | Self::Bare | Self::Sink | Self::Target => &[],
         }
     }
 }
@@ -267,6 +278,12 @@ fn partition_bytes_default() -> u32 {
 }
 
 impl Scenario {
+    /// Whether it can be run against a contestant: what keeps no records can only be written to.
+    pub fn suits(&self, contestant: Contestant) -> bool {
+        let is_produce_alone = self.produce.is_some() && self.consume.is_empty() && self.backlog.is_none();
+        is_produce_alone || contestant.keeps_records()
+    }
+
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).context(|| path.display().to_string())?;

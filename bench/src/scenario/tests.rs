@@ -151,6 +151,18 @@ fn parts_must_have_work() {
 }
 
 #[test]
+fn what_keeps_nothing_can_only_be_written_to() {
+    let consume = "[[consume]]\nname = \"a\"\nfrom = \"end\"\nconnections = 1\n";
+    let cases = [(GOOD.to_owned(), true), (format!("{GOOD}{consume}"), false)];
+    for (text, suits) in cases {
+        let scenario = Scenario::parse("a", &text).unwrap();
+        assert!(scenario.suits(Contestant::Duramen) && scenario.suits(Contestant::KafkaFlush));
+        assert_eq!(scenario.suits(Contestant::Bare), suits, "{text}");
+        assert_eq!(scenario.suits(Contestant::Sink), suits, "{text}");
+    }
+}
+
+#[test]
 fn every_scenario_of_the_project_stands() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let mut found = 0;

@@ -4,7 +4,6 @@ use std::process::Command;
 
 use crate::failure::{Context, Result, fail};
 
-use super::process::Process;
 use super::{Running, Stable, Target, free_address};
 
 /// Starts the binary, a core for each processor that it has.
@@ -30,17 +29,12 @@ pub fn start(stable: &Stable) -> Result<Target> {
     for setting in fixed.iter().chain(&stable.duramen_settings) {
         command.arg("--set").arg(setting);
     }
-    let mut process = stable
-        .placement
-        .broker
-        .pinned(|| Process::start(&command, &directory))?;
-    process.wait_until_it_answers(address)?;
+    let process = stable.process(&command, &directory, address)?;
     Ok(Target {
         address,
         pid: Some(process.pid()),
         data: Some(data),
         version: String::from_utf8_lossy(&version.stdout).trim().to_owned(),
-        keeps_records: true,
         running: Some(Running::Process(Box::new(process))),
     })
 }

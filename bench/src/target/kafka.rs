@@ -5,7 +5,6 @@ use std::process::Command;
 
 use crate::failure::{Context, Result};
 
-use super::process::Process;
 use super::{Running, Stable, Target, free_address};
 
 /// The version that the scripts bring.
@@ -22,15 +21,13 @@ pub fn start(stable: &Stable) -> Result<Target> {
         .arg(address.port().to_string())
         .arg(controller.port().to_string());
     command.args(&stable.kafka_settings);
-    let started = stable.placement.broker.pinned(|| Process::start(&command, &directory));
-    let mut process = started.context(|| script.display().to_string())?;
-    process.wait_until_it_answers(address)?;
+    let started = stable.process(&command, &directory, address);
+    let process = started.context(|| script.display().to_string())?;
     Ok(Target {
         address,
         pid: Some(process.pid()),
         data: Some(directory.join("data")),
         version: VERSION.to_owned(),
-        keeps_records: true,
         running: Some(Running::Process(Box::new(process))),
     })
 }

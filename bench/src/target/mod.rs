@@ -2,12 +2,14 @@
 //!
 //! Owns their processes and directories: both are gone when a target is dropped.
 
+mod bare;
 mod duramen;
 mod kafka;
 mod process;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::cpus::{Cpus, Placement};
 use crate::failure::{Context, Result, fail};
@@ -41,8 +43,6 @@ pub struct Target {
     pub data: Option<PathBuf>,
     /// What it calls itself.
     pub version: String,
-    /// Whether what is written can be read back.
-    pub keeps_records: bool,
     running: Option<Running>,
 }
 
@@ -89,7 +89,6 @@ impl Target {
             pid: None,
             data: None,
             version: String::new(),
-            keeps_records: true,
             running: None,
         }
     }
@@ -109,6 +108,7 @@ impl Stable {
         let started = match contestant {
             Contestant::Duramen => duramen::start(self),
             Contestant::Kafka | Contestant::KafkaFlush => kafka::start(self),
+            Contestant::Bare => bare::start(self),
             Contestant::Sink => self.sink(),
             Contestant::Target => self.other(),
         };
@@ -122,7 +122,6 @@ impl Stable {
             pid: None,
             data: None,
             version: "sockets alone".to_owned(),
-            keeps_records: false,
             running: Some(Running::Sink(sink)),
         })
     }
@@ -140,9 +139,15 @@ impl Stable {
             pid: self.target_pid,
             data: None,
             version: text.clone(),
-            keeps_records: true,
             running: None,
         })
+    }
+
+    /// Starts a broker where brokers run, and waits until it answers.
+    fn process(&self, command: &Command, directory: &Path, address: SocketAddr) -> Result<Process> {
+        let mut process = self.placement.broker.pinned(|| Process::start(command, directory))?;
+        process.wait_until_it_answers(address)?;
+        Ok(process)
     }
 
     /// An empty directory for a broker's data.

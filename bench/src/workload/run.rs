@@ -53,7 +53,7 @@ pub struct Plan<'a> {
 /// Makes a run. Whatever goes wrong, also in what was written, is a failure: there is no result then.
 pub fn run(plan: &Plan<'_>) -> Result<Run> {
     let what = || format!("{} against {}", plan.scenario.name, plan.contestant.name());
-    if !plan.target.keeps_records && !is_produce_alone(plan.scenario) {
+    if !plan.scenario.suits(plan.contestant) {
         return Err(Failure::new("it keeps no records that could be consumed")).context(what);
     }
     let mut control = Control::connect(plan.target.address).context(what)?;
@@ -64,10 +64,6 @@ pub fn run(plan: &Plan<'_>) -> Result<Run> {
     let run = done?;
     deleted?;
     Ok(run)
-}
-
-fn is_produce_alone(scenario: &Scenario) -> bool {
-    scenario.produce.is_some() && scenario.consume.is_empty() && scenario.backlog.is_none()
 }
 
 /// What is made before the load.
@@ -144,7 +140,7 @@ impl Setup {
             ledgers,
             producers: (0..).zip(self.producers.iter().copied()).collect(),
         };
-        let verified = if plan.target.keeps_records {
+        let verified = if plan.contestant.keeps_records() {
             let verified = verify(plan.target.address, &expectation, plan.placement.load.0.len());
             Some(verified.context(|| "what was read back is wrong".to_owned())?.records)
         } else {
