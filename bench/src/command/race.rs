@@ -36,8 +36,8 @@ pub struct Arguments {
     /// Leaves the load generator's own ceiling out.
     #[arg(long)]
     no_sink: bool,
-    /// Seconds of each measurement of the machine itself, which come before each scenario, and before each round where results are held
-    /// against them; 0 leaves them out.
+    /// Seconds of each measurement of the machine itself, which come before each scenario. What results are held against is measured before
+    /// each round instead, for as long as a run. 0 leaves all of them out.
     #[arg(long, default_value_t = 0.5)]
     raw_seconds: f64,
     /// Seconds of load before the first run, for brokers on a Java virtual machine.
@@ -160,18 +160,16 @@ impl Race<'_> {
         Ok(())
     }
 
-    /// All rounds of a scenario: the machine, then everybody in turns. What of the machine results are held against is measured in each.
+    /// All rounds of a scenario: the machine, then everybody in turns. What of the machine results are held against is measured in each, for
+    /// as long as they are: a moment of writing finds more free memory and an emptier disk than ten seconds do.
     fn scenario(&mut self, scenario: &Scenario) -> Result<()> {
-        self.machine(scenario, |_| true)?;
+        let is_held_against = |name: &str| scenario.machine_goals.iter().any(|goal| goal.probe == name);
+        self.machine(scenario, self.arguments.raw_seconds, |name| !is_held_against(name))?;
         if scenario.suits(Contestant::Sink) && !self.arguments.no_sink {
             self.one(scenario, Contestant::Sink, 0)?;
         }
         for round in 0..self.arguments.rounds {
-            if round > 0 {
-                self.machine(scenario, |name| {
-                    scenario.machine_goals.iter().any(|goal| goal.probe == name)
-                })?;
-            }
+            self.machine(scenario, scenario.run.seconds, is_held_against)?;
             self.one(scenario, self.stable.ours(), round)?;
             for other in scenario.against.iter().filter(|other| scenario.suits(**other)) {
                 self.one(scenario, *other, round)?;
@@ -180,8 +178,8 @@ impl Race<'_> {
         Ok(())
     }
 
-    /// Measures what is wanted of the machine itself.
-    fn machine(&mut self, scenario: &Scenario, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
+    /// Measures what is wanted of the machine itself, each for so many seconds.
+    fn machine(&mut self, scenario: &Scenario, seconds: f64, is_wanted: impl Fn(&str) -> bool) -> Result<()> {
         if self.arguments.raw_seconds <= 0.0 || !NAMES.iter().any(|name| is_wanted(name)) {
             return Ok(());
         }
@@ -190,7 +188,7 @@ impl Race<'_> {
             directory: &self.stable.directory,
             placement: &self.stable.placement,
             file_bytes: FILE_BYTES,
-            each: Duration::from_secs_f64(self.arguments.raw_seconds),
+            each: Duration::from_secs_f64(seconds),
         };
         let raws = measure(&settings, &scenario.name, is_wanted)?;
         let lines: Vec<_> = raws.iter().cloned().map(Line::Raw).collect();
