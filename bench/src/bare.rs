@@ -1,5 +1,5 @@
-//! The least that a broker does with records: it receives them, writes them and answers, and nothing else. What that takes no broker undercuts
-//! that goes by sockets and files.
+//! The least that a broker does with records: it receives them, writes them and answers, and nothing else. What that takes is the share of
+//! sockets and files in what a broker takes.
 //!
 //! One thread a processor, each with connections and files of its own. What one receive brought is written as it came, all whole requests of it
 //! at once: with acks=1 into the page cache, at the end of a file that grows; with acks=all past it and flushed, one write for all connections

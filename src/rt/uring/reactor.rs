@@ -316,7 +316,7 @@ impl Reactor {
 
     /// Whether the kernel will have all that is queued after one [`Reactor::enter`].
     pub fn submits_all(&self) -> bool {
-        self.ring.borrow_mut().submits_all()
+        self.ring.borrow().submits_all()
     }
 
     /// Enters the kernel; completions are kept for [`Reactor::dispatch`].

@@ -99,8 +99,8 @@ impl Ring {
     }
 
     /// Whether one [`Ring::enter`] submits all that is queued.
-    pub fn submits_all(&mut self) -> bool {
-        self.backlog.is_empty() && self.queued() == self.brief()
+    pub fn submits_all(&self) -> bool {
+        self.copied_bytes.len() == self.brief() as usize
     }
 
     /// Submits what is queued, or as much of it as is brief, and lets the kernel post completions; with `wait`, sleeps until there is one,
@@ -134,10 +134,6 @@ impl Ring {
     /// The ring itself, for registrations.
     pub fn submitter(&self) -> io_uring::Submitter<'_> {
         self.uring.submitter()
-    }
-
-    fn queued(&mut self) -> u32 {
-        u32::try_from(self.uring.submission().len()).unwrap_or(SUBMISSION_ENTRIES)
     }
 
     /// How many of what is queued one call submits.
